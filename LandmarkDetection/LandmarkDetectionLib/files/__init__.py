@@ -1,0 +1,1 @@
+"""Reading and writing: images, markups, dataset folders and results folders."""

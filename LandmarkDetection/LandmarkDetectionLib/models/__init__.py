@@ -1,0 +1,1 @@
+"""Model bundles: card, weights, registry and checksums."""

@@ -1,0 +1,1 @@
+"""The neural networks: torch modules only, without input/output, geometry or training."""

@@ -1,0 +1,1 @@
+"""Training: one recipe a method on one shared loop."""
