@@ -1,3 +1,3 @@
-"""The backend of the LandmarkDetection extension: landmark detectors, their training and their evaluation, without any Qt."""
+"""The backend of the LandmarkDetection extension: detectors, their training and their evaluation, without any Qt."""
 
 __version__ = "0.1.0"

@@ -119,7 +119,7 @@ class Volume:
         return self._on_grid(ijk_to_ras, tuple(int(n) for n in size))
 
     def _on_grid(self, ijk_to_ras: FloatArray, size: tuple[int, int, int]) -> Volume:
-            image = sitk.Cast(to_sitk(self), sitk.sitkFloat32)
+        image = sitk.Cast(to_sitk(self), sitk.sitkFloat32)
         new_spacing = spacing_of(ijk_to_ras)
         for axis, (old, count) in enumerate(zip(self.spacing_mm, self.size, strict=True)):
             matching = new_spacing[np.argmax(np.abs(ijk_to_ras[:3, :3].T @ self.ijk_to_ras[:3, axis]))]
