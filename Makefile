@@ -1,0 +1,45 @@
+# make demo | test | lint | bench | clean      each creates .venv and installs what it needs
+#
+#   make PYTHON=python3.12 ...                                        another interpreter (3.11 or newer)
+#   make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...         another source of torch, here without CUDA
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/detection-installed
+	$(BIN)/landmark-detection demo
+
+test: .venv/everything-installed
+	$(BIN)/python -m pytest
+
+lint: .venv/lint-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: .venv/everything-installed
+	for benchmark in Testing/benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist demo-output LandmarkDetection/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/lint-installed: constraints.txt | .venv/bin/python
+	$(INSTALL) ruff
+	@touch $@
+
+.venv/detection-installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/everything-installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(INSTALL) --editable '.[train,test]'
+	@touch $@
