@@ -38,7 +38,7 @@ def direction_of(orientation: str) -> FloatArray:
         ValueError: if the letters do not name each anatomical axis once.
     """
     directions = np.zeros((3, 3))
-    for column, letter in enumerate(orientation):
+    for column, letter in enumerate(orientation[:3]):
         for axis, letters in enumerate(_AXIS_LETTERS):
             if letter in letters:
                 directions[axis, column] = 1.0 if letter == letters[1] else -1.0
