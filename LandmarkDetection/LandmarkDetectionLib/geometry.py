@@ -90,6 +90,11 @@ def fit_line(points: ArrayLike) -> tuple[FloatArray, FloatArray]:
     return centroid, np.linalg.svd(points - centroid)[2][0]
 
 
+def angle_between_deg(first: ArrayLike, second: ArrayLike) -> float:
+    """Angle, 0 to 180 degrees, between two vectors (3,); accurate for tiny angles too."""
+    return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(first, second)), np.dot(first, second))))
+
+
 def rotation_matrix(axis: ArrayLike, angle_deg: float) -> FloatArray:
     """Rotation (3, 3) about a unit axis by the right-hand rule (Rodrigues)."""
     x, y, z = np.asarray(axis, dtype=np.float64) / np.linalg.norm(axis)

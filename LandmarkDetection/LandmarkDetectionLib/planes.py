@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 
 from .errors import LandmarkDetectionError
+from .geometry import FloatArray, angle_between_deg, fit_line, fit_plane, rotation_matrix
+from .landmarks import LandmarkSet
 
 Point = tuple[str, ...]
 """Labels whose mean is meant: one landmark, the midpoint of two, or the centre of several."""
@@ -77,3 +79,112 @@ class PlaneDefinition:
     def labels(self) -> tuple[str, ...]:
         """Every landmark the plane depends on, once each."""
         return tuple(dict.fromkeys(chain.from_iterable(chain(self.fit, self.axis, self.origin))))
+
+
+@dataclass(frozen=True, eq=False)
+class StandardPlane:
+    """A plane in space with a picture on it. Its axes are unit vectors, right-handed: normal = x_axis x y_axis.
+
+    The picture is drawn with x to the right and y down, so the normal points away from the viewer.
+
+    Attributes:
+        name: name of its definition.
+        origin_ras: centre (3,) of the picture.
+        x_axis, y_axis, normal: directions (3,) in RAS.
+        size_mm: width (along x) and height (along y) of the picture.
+    """
+
+    name: str
+    origin_ras: FloatArray
+    x_axis: FloatArray
+    y_axis: FloatArray
+    normal: FloatArray
+    size_mm: tuple[float, float]
+
+    @property
+    def plane_to_ras(self) -> FloatArray:
+        """4x4 matrix from millimetres along (x, y, normal) to RAS."""
+        matrix = np.eye(4)
+        matrix[:3] = np.column_stack((self.x_axis, self.y_axis, self.normal, self.origin_ras))
+        return matrix
+
+
+def standard_plane(definition: PlaneDefinition, landmarks: LandmarkSet) -> StandardPlane:
+    """The plane that landmarks define.
+
+    Raises:
+        LandmarkDetectionError: if a landmark is missing, or the landmarks lie on one line or coincide.
+    """
+    missing = [f'"{label}"' for label in definition.labels if landmarks.get(label) is None]
+    if missing:
+        message = f'Plane "{definition.name}" needs the missing landmark {", ".join(missing)}; place it first.'
+        raise LandmarkDetectionError(message)
+    fit_points = _means(definition.fit, landmarks)
+    extent_mm, breadth_mm = _spreads_mm(fit_points)[:2]
+    if breadth_mm <= max(_RELATIVE_TOLERANCE * extent_mm, _ABSOLUTE_TOLERANCE_MM):
+        message = f'Plane "{definition.name}": its landmarks lie on one line, which defines no plane; check them.'
+        raise LandmarkDetectionError(message)
+    centroid, normal = fit_plane(fit_points)
+    normal = _with_sense(normal, definition.normal_towards, np.cross(*(fit_points[1:3] - fit_points[0])))
+
+    axis_points = _projected(_means(definition.axis, landmarks), centroid, normal)
+    if _spreads_mm(axis_points)[0] <= max(_RELATIVE_TOLERANCE * extent_mm, _ABSOLUTE_TOLERANCE_MM):
+        message = f'Plane "{definition.name}": the landmarks of its x axis fall on one point of it; check them.'
+        raise LandmarkDetectionError(message)
+    x_axis = _with_sense(fit_line(axis_points)[1], definition.x_towards, axis_points[-1] - axis_points[0])
+
+    origin = _projected(_means(definition.origin, landmarks).mean(axis=0), centroid, normal)
+    return StandardPlane(definition.name, origin, x_axis, np.cross(normal, x_axis), normal, definition.size_mm)
+
+
+@dataclass(frozen=True)
+class PlaneErrors:
+    """How far a predicted plane lies from the true one.
+
+    Attributes:
+        offset_mm: distance of the true origin from the predicted plane.
+        origin_distance_mm: distance between the two origins.
+        normal_angle_deg: angle between the two normals, 0 to 180; a flipped normal counts as 180.
+        in_plane_angle_deg: angle between the two x axes, 0 to 180, once the smallest rotation has brought the predicted
+            normal onto the true one (exactly opposite normals: a half turn about the predicted x axis).
+    """
+
+    offset_mm: float
+    origin_distance_mm: float
+    normal_angle_deg: float
+    in_plane_angle_deg: float
+
+
+def plane_errors(predicted: StandardPlane, truth: StandardPlane) -> PlaneErrors:
+    """Compare a predicted plane with the true one."""
+    between_origins = truth.origin_ras - predicted.origin_ras
+    normal_angle_deg = angle_between_deg(predicted.normal, truth.normal)
+    hinge = np.cross(predicted.normal, truth.normal)
+    if np.linalg.norm(hinge) < 1e-12:
+        hinge = predicted.x_axis
+    turned_x_axis = rotation_matrix(hinge, normal_angle_deg) @ predicted.x_axis
+    return PlaneErrors(
+        offset_mm=float(abs(between_origins @ predicted.normal)),
+        origin_distance_mm=float(np.linalg.norm(between_origins)),
+        normal_angle_deg=normal_angle_deg,
+        in_plane_angle_deg=angle_between_deg(turned_x_axis, truth.x_axis),
+    )
+
+
+def _means(points: tuple[Point, ...], landmarks: LandmarkSet) -> FloatArray:
+    """Positions (n, 3) of n points."""
+    return np.array([landmarks.to_array(labels).mean(axis=0) for labels in points])
+
+
+def _spreads_mm(points: FloatArray) -> FloatArray:
+    """How far points (n, 3) spread along their principal axes, widest first."""
+    return np.linalg.svd(points - points.mean(axis=0), compute_uv=False)
+
+
+def _projected(points: FloatArray, centroid: FloatArray, normal: FloatArray) -> FloatArray:
+    return points - ((points - centroid) @ normal)[..., np.newaxis] * normal
+
+
+def _with_sense(direction: FloatArray, sense: Sense, points_order: FloatArray) -> FloatArray:
+    wanted = points_order if sense == "order" else _DIRECTIONS_RAS[sense]
+    return -direction if direction @ wanted < 0 else direction
