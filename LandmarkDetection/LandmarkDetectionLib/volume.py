@@ -20,6 +20,7 @@ from .geometry import (
 
 _OBLIQUE_TOLERANCE = 1e-4
 _SPACING_TOLERANCE = 1e-3
+_FACE_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,8 @@ class Volume:
     def contains(self, points_ras: FloatArray) -> NDArray[np.bool_]:
         """Which points (n, 3) lie inside the box of voxels, their outer faces included."""
         ijk = apply_affine(np.linalg.inv(self.ijk_to_ras), points_ras)
-        return np.all((ijk >= -0.5) & (ijk <= np.array(self.size) - 0.5), axis=-1)
+        beyond = np.abs(ijk - (np.array(self.size) - 1) / 2) - np.array(self.size) / 2
+        return np.all(beyond <= _FACE_TOLERANCE, axis=-1)
 
     def reoriented(self, orientation: str) -> Volume:
         """The same voxels with axes permuted and flipped to come closest to an orientation such as "RAS"."""
@@ -121,10 +123,11 @@ class Volume:
     def _on_grid(self, ijk_to_ras: FloatArray, size: tuple[int, int, int]) -> Volume:
         image = sitk.Cast(to_sitk(self), sitk.sitkFloat32)
         new_spacing = spacing_of(ijk_to_ras)
+        new_directions = ijk_to_ras[:3, :3] / new_spacing
         for axis, (old, count) in enumerate(zip(self.spacing_mm, self.size, strict=True)):
-            matching = new_spacing[np.argmax(np.abs(ijk_to_ras[:3, :3].T @ self.ijk_to_ras[:3, axis]))]
-            if matching > 1.2 * old and count >= 4:
-                sigma = 0.5 * float(np.sqrt(matching**2 - old**2))
+            new = new_spacing[np.argmax(np.abs(new_directions.T @ self.ijk_to_ras[:3, axis]))]
+            if new > 1.2 * old and count >= 4:
+                sigma = 0.5 * float(np.sqrt(new**2 - old**2))
                 image = sitk.RecursiveGaussian(image, sigma, direction=axis)
         grid = _sitk_geometry(ijk_to_ras)
         resampled = sitk.Resample(
