@@ -56,6 +56,17 @@ class LandmarkSet(Mapping[str, FloatArray | None]):
     def __len__(self) -> int:
         return len(self._positions)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, LandmarkSet):
+            return NotImplemented
+        return (
+            list(self) == list(other)
+            and np.array_equal(self.to_array(), other.to_array(), equal_nan=True)
+            and self.descriptions == other.descriptions
+        )
+
+    __hash__ = None
+
     def __repr__(self) -> str:
         return f"LandmarkSet({self._positions!r})"
 
@@ -80,7 +91,10 @@ class LandmarkSet(Mapping[str, FloatArray | None]):
 def _parse_position(label: str, value: ArrayLike | None) -> FloatArray | None:
     if value is None:
         return None
-    position = np.array(value, dtype=np.float64)
+    try:
+        position = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        position = np.array(np.nan)
     if position.shape != (3,) or not np.isfinite(position).all():
         message = f'Landmark "{label}": a position is three finite numbers, not {value}.'
         raise LandmarkDetectionError(message)
@@ -143,6 +157,8 @@ class Detection:
         return tuple(landmark.label for landmark in self.landmarks)
 
     def __getitem__(self, label: str) -> DetectedLandmark:
+        if label not in self.labels:
+            raise KeyError(label)
         return self.landmarks[self.labels.index(label)]
 
     @property
