@@ -1,0 +1,188 @@
+"""Image files of every format ITK knows, read into volumes and written from them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from ..errors import LandmarkDetectionError
+from ..volume import Volume, from_sitk, to_sitk
+from .atomic import whole_file
+from .image_headers import check_geometry, check_integrity, check_memory, lacks_geometry
+from .image_names import IMAGE_SUFFIXES, dicom_series, find_images, image_stem
+
+__all__ = ["IMAGE_SUFFIXES", "find_images", "image_stem", "read_volume", "write_volume"]
+
+_log = logging.getLogger(__name__)
+
+_WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
+_LARGEST_SHARE_NOT_FINITE = 0.5
+_SLICE_THICKNESS_MM = 1.0
+
+sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+
+def read_volume(
+    path: Path | str,
+    spacing_mm: Sequence[float] | None = None,
+    origin_mm: Sequence[float] | None = None,
+    report: Callable[[str], None] = _log.warning,
+) -> Volume:
+    """Read an image file or a folder with one DICOM series; a picture becomes a volume of one slice 1 mm thick.
+
+    Args:
+        path: a file of any format ITK reads, or a DICOM series folder.
+        spacing_mm: pixel size, one number or one per axis; used only for pictures that carry no geometry.
+        origin_mm: centre (LPS) of the first pixel, one number per axis; used with `spacing_mm`.
+        report: is told, in a sentence, what was repaired in the voxels.
+
+    Raises:
+        LandmarkDetectionError: if the image is missing, damaged, not scalar, too large for the memory, has no usable
+            geometry, or holds mostly voxels that are not finite.
+    """
+    path = Path(path)
+    files = _image_files(path)
+    header = _read_header(files[0])
+    check_memory(path, header, len(files))
+    check_geometry(path, header)
+    needs_spacing = len(files) == 1 and lacks_geometry(files[0], header)
+    if needs_spacing and spacing_mm is None:
+        message = (
+            f"{path.name} carries no pixel spacing: give it in millimetres with --spacing, "
+            "or as spacing_mm in a dataset.json."
+        )
+        raise LandmarkDetectionError(message)
+    image = _three_dimensional(path, _scalar(path, _read_pixels(path, files)))
+    if needs_spacing:
+        _set_picture_geometry(path, image, spacing_mm, origin_mm)
+    volume = from_sitk(image, image_stem(path))
+    return Volume(_finite_voxels(path, volume.voxels, report), volume.ijk_to_ras, volume.name)
+
+
+def write_volume(volume: Volume, path: Path | str) -> None:
+    """Write a volume, compressed, to .nii.gz, .nii, .nrrd or .mha.
+
+    Raises:
+        LandmarkDetectionError: if the format is another one or the file cannot be written.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(_WRITABLE_SUFFIXES):
+        message = f"{path.name}: a volume with its geometry is written as {', '.join(_WRITABLE_SUFFIXES)}."
+        raise LandmarkDetectionError(message)
+    with whole_file(path) as temporary:
+        try:
+            sitk.WriteImage(to_sitk(volume), str(temporary), useCompression=True)
+        except RuntimeError as error:
+            message = f"{path} could not be written: check the disk, and the volume's voxel type and axes."
+            raise LandmarkDetectionError(message) from error
+
+
+def _image_files(path: Path) -> list[Path]:
+    """The file itself, or the slices of the one DICOM series in a folder."""
+    if path.is_file():
+        check_integrity(path)
+        return [path]
+    if not path.is_dir():
+        message = f"The image {path} does not exist: check its name."
+        raise LandmarkDetectionError(message)
+    series = dicom_series(path)
+    if len(series) != 1:
+        problem = "no DICOM series" if not series else f"{len(series)} DICOM series"
+        message = f"The folder {path} holds {problem}: give a folder with exactly one, or an image file."
+        raise LandmarkDetectionError(message)
+    return series[0]
+
+
+def _read_header(file: Path) -> sitk.ImageFileReader:
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(file))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise _readable(file, error) from error
+    return reader
+
+
+def _read_pixels(path: Path, files: list[Path]) -> sitk.Image:
+    try:
+        return sitk.ReadImage(str(files[0])) if len(files) == 1 else sitk.ReadImage([str(file) for file in files])
+    except RuntimeError as error:
+        raise _readable(path, error) from error
+
+
+def _readable(path: Path, error: RuntimeError) -> LandmarkDetectionError:
+    """ITK's error as a sentence."""
+    text = str(error).lower()
+    if "orthonormal" in text or "direction" in text or "spacing" in text:
+        problem = "its geometry is not usable (voxel axes must be perpendicular and spacings above zero): correct it"
+    elif "allocat" in text or "memory" in text:
+        problem = "it does not fit in the memory: crop it or make its voxels larger"
+    elif "unable to determine imageio" in text:
+        problem = "it is not an image in a known format: export it again, for example as .nii.gz or .nrrd"
+    else:
+        problem = "it is damaged or incomplete: copy or export it again"
+    return LandmarkDetectionError(f"{path.name} cannot be read, {problem}.")
+
+
+def _scalar(path: Path, image: sitk.Image) -> sitk.Image:
+    """The image with one real number a voxel: grey stored as colour is converted, anything else refused."""
+    channels = image.GetNumberOfComponentsPerPixel()
+    if "complex" in image.GetPixelIDTypeAsString():
+        message = f"{path.name} holds complex numbers: export its magnitude instead."
+        raise LandmarkDetectionError(message)
+    if channels == 1:
+        return image
+    colours = [sitk.VectorIndexSelectionCast(image, channel) for channel in range(min(channels, 3))]
+    grey = sitk.GetArrayViewFromImage(colours[0])
+    has_colours = channels in (3, 4) or (channels == 2 and path.name.lower().endswith(".png"))
+    compared = colours[1:] if channels > 2 else []
+    if not has_colours or not all(np.array_equal(grey, sitk.GetArrayViewFromImage(other)) for other in compared):
+        message = (
+            f"{path.name} holds {channels} values a voxel (colour or vectors): export it as a grey image, "
+            "one volume a file."
+        )
+        raise LandmarkDetectionError(message)
+    return colours[0]
+
+
+def _three_dimensional(path: Path, image: sitk.Image) -> sitk.Image:
+    """The image with exactly three axes: a picture gets one of a single voxel, trailing axes of one voxel go."""
+    if image.GetDimension() == 2:
+        return sitk.JoinSeries(image, 0.0, _SLICE_THICKNESS_MM)
+    size = image.GetSize()
+    if any(count > 1 for count in size[3:]):
+        message = f"{path.name} has {len(size)} axes {size}: export one of its volumes as a file of its own."
+        raise LandmarkDetectionError(message)
+    while image.GetDimension() > 3:
+        image = image[(slice(None),) * (image.GetDimension() - 1) + (0,)]
+    return image
+
+
+def _set_picture_geometry(
+    path: Path, image: sitk.Image, spacing_mm: Sequence[float], origin_mm: Sequence[float] | None
+) -> None:
+    spacing = np.atleast_1d(np.asarray(spacing_mm, dtype=np.float64))[:2]
+    if not np.isfinite(spacing).all() or not (spacing > 0).all():
+        message = f"{path.name}: the pixel spacing must be above zero, in millimetres, not {spacing_mm}."
+        raise LandmarkDetectionError(message)
+    image.SetSpacing((float(spacing[0]), float(spacing[-1]), _SLICE_THICKNESS_MM))
+    image.SetOrigin((*(float(value) for value in (origin_mm or (0.0, 0.0))[:2]), 0.0))
+    image.SetDirection(np.eye(3).ravel().tolist())
+
+
+def _finite_voxels(path: Path, voxels: NDArray, report: Callable[[str], None]) -> NDArray:
+    """The voxels with NaN and infinity replaced by the finite minimum."""
+    if not np.issubdtype(voxels.dtype, np.floating) or np.isfinite([voxels.min(), voxels.max()]).all():
+        return voxels
+    finite = np.isfinite(voxels)
+    share = 1.0 - finite.mean()
+    if share > _LARGEST_SHARE_NOT_FINITE:
+        message = f"{path.name}: {share:.0%} of its voxels are NaN or infinite: export it again."
+        raise LandmarkDetectionError(message)
+    report(f"{path.name}: {np.count_nonzero(~finite)} NaN or infinite voxels were set to the image's minimum.")
+    return np.where(finite, voxels, voxels[finite].min())
