@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ..errors import LandmarkDetectionError
 from ..volume import Volume, from_sitk, to_sitk
 from .atomic import whole_file
-from .image_headers import check_geometry, check_integrity, check_memory, lacks_geometry
+from .image_completeness import check_complete
+from .image_headers import check_before_itk, check_geometry, check_memory, data_bytes, lacks_geometry
 from .image_names import IMAGE_SUFFIXES, dicom_series, find_images, image_stem
 
 __all__ = ["IMAGE_SUFFIXES", "find_images", "image_stem", "read_volume", "write_volume"]
@@ -23,6 +24,8 @@ _log = logging.getLogger(__name__)
 _WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _LARGEST_SHARE_NOT_FINITE = 0.5
 _SLICE_THICKNESS_MM = 1.0
+_LARGEST_STEP_DEVIATION = 0.1
+"""Of the distance between the slices of a DICOM series."""
 
 sitk.ProcessObject.SetGlobalWarningDisplay(False)
 
@@ -48,8 +51,9 @@ def read_volume(
     path = Path(path)
     files = _image_files(path)
     header = _read_header(files[0])
-    check_memory(path, header, len(files))
+    check_memory(path, data_bytes(header) * len(files))
     check_geometry(path, header)
+    check_complete(files[0], int(data_bytes(header)))
     needs_spacing = len(files) == 1 and lacks_geometry(files[0], header)
     if needs_spacing and spacing_mm is None:
         message = (
@@ -61,7 +65,7 @@ def read_volume(
     if needs_spacing:
         _set_picture_geometry(path, image, spacing_mm, origin_mm)
     volume = from_sitk(image, image_stem(path))
-    return Volume(_finite_voxels(path, volume.voxels, report), volume.ijk_to_ras, volume.name)
+    return Volume(finite_voxels(path.name, volume.voxels, report), volume.ijk_to_ras, volume.name)
 
 
 def write_volume(volume: Volume, path: Path | str) -> None:
@@ -85,7 +89,7 @@ def write_volume(volume: Volume, path: Path | str) -> None:
 def _image_files(path: Path) -> list[Path]:
     """The file itself, or the slices of the one DICOM series in a folder."""
     if path.is_file():
-        check_integrity(path)
+        check_before_itk(path)
         return [path]
     if not path.is_dir():
         message = f"The image {path} does not exist: check its name."
@@ -109,19 +113,35 @@ def _read_header(file: Path) -> sitk.ImageFileReader:
 
 
 def _read_pixels(path: Path, files: list[Path]) -> sitk.Image:
+    if len(files) > 1:
+        _check_even_slices(path, files)
     try:
         return sitk.ReadImage(str(files[0])) if len(files) == 1 else sitk.ReadImage([str(file) for file in files])
     except RuntimeError as error:
         raise _readable(path, error) from error
 
 
+def _check_even_slices(path: Path, files: list[Path]) -> None:
+    """ITK would close the gap of a missing slice by stretching all others."""
+    centres = np.array([_read_header(file).GetOrigin() for file in files])
+    steps_mm = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    if np.ptp(steps_mm) > _LARGEST_STEP_DEVIATION * np.median(steps_mm):
+        message = (
+            f"The slices in {path} lie {steps_mm.min():.2f} to {steps_mm.max():.2f} mm apart: "
+            "give a series with all its slices."
+        )
+        raise LandmarkDetectionError(message)
+
+
 def _readable(path: Path, error: RuntimeError) -> LandmarkDetectionError:
     """ITK's error as a sentence."""
-    text = str(error).lower()
-    if "orthonormal" in text or "direction" in text or "spacing" in text:
+    text = str(error).replace(str(path), "").lower()
+    if any(word in text for word in ("orthonormal", "direction", "spacing", "origin")):
         problem = "its geometry is not usable (voxel axes must be perpendicular and spacings above zero): correct it"
     elif "allocat" in text or "memory" in text:
         problem = "it does not fit in the memory: crop it or make its voxels larger"
+    elif "pixeltype" in text:
+        problem = "its kind of voxel is not supported: export it as a grey image"
     elif "unable to determine imageio" in text:
         problem = "it is not an image in a known format: export it again, for example as .nii.gz or .nrrd"
     else:
@@ -139,9 +159,8 @@ def _scalar(path: Path, image: sitk.Image) -> sitk.Image:
         return image
     colours = [sitk.VectorIndexSelectionCast(image, channel) for channel in range(min(channels, 3))]
     grey = sitk.GetArrayViewFromImage(colours[0])
-    has_colours = channels in (3, 4) or (channels == 2 and path.name.lower().endswith(".png"))
-    compared = colours[1:] if channels > 2 else []
-    if not has_colours or not all(np.array_equal(grey, sitk.GetArrayViewFromImage(other)) for other in compared):
+    has_colours = channels in (3, 4)
+    if not has_colours or not all(np.array_equal(grey, sitk.GetArrayViewFromImage(other)) for other in colours[1:]):
         message = (
             f"{path.name} holds {channels} values a voxel (colour or vectors): export it as a grey image, "
             "one volume a file."
@@ -175,14 +194,18 @@ def _set_picture_geometry(
     image.SetDirection(np.eye(3).ravel().tolist())
 
 
-def _finite_voxels(path: Path, voxels: NDArray, report: Callable[[str], None]) -> NDArray:
-    """The voxels with NaN and infinity replaced by the finite minimum."""
+def finite_voxels(name: str, voxels: NDArray, report: Callable[[str], None] = _log.warning) -> NDArray:
+    """The voxels with NaN and infinity replaced by the finite minimum; `report` is told so in a sentence.
+
+    Raises:
+        LandmarkDetectionError: if most of them are not finite.
+    """
     if not np.issubdtype(voxels.dtype, np.floating) or np.isfinite([voxels.min(), voxels.max()]).all():
         return voxels
     finite = np.isfinite(voxels)
     share = 1.0 - finite.mean()
     if share > _LARGEST_SHARE_NOT_FINITE:
-        message = f"{path.name}: {share:.0%} of its voxels are NaN or infinite: export it again."
+        message = f"{name}: {share:.0%} of its voxels are NaN or infinite: export it again."
         raise LandmarkDetectionError(message)
-    report(f"{path.name}: {np.count_nonzero(~finite)} NaN or infinite voxels were set to the image's minimum.")
+    report(f"{name}: {np.count_nonzero(~finite)} NaN or infinite voxels were set to the image's minimum.")
     return np.where(finite, voxels, voxels[finite].min())
