@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import LandmarkDetectionError
-from .bundle_files import CARD_FILE, WEIGHTS_FILE, read_bundle_file, write_bundle_files
+from .bundle_files import CARD_FILE, WEIGHTS_FILE, read_bundle_files, write_bundle_files
 from .card import ModelCard
 
 if TYPE_CHECKING:
@@ -41,13 +41,7 @@ def load_card(path: Path | str) -> ModelCard:
         LandmarkDetectionError: if it is missing or not valid, or the zip is not to be trusted.
     """
     path = Path(path)
-    where = f"{path.name}/{CARD_FILE}"
-    try:
-        data = json.loads(read_bundle_file(path, CARD_FILE))
-    except (ValueError, RecursionError) as error:
-        message = f"{where} is not valid JSON ({error}); get the bundle again."
-        raise LandmarkDetectionError(message) from error
-    return ModelCard.from_json(data, where)
+    return _parse_card(read_bundle_files(path, (CARD_FILE,))[CARD_FILE], path)
 
 
 def load_bundle(path: Path | str) -> ModelBundle:
@@ -58,8 +52,17 @@ def load_bundle(path: Path | str) -> ModelBundle:
             or the zip is not to be trusted.
     """
     path = Path(path)
-    card = load_card(path)
-    weights = read_bundle_file(path, WEIGHTS_FILE)
+    return parse_bundle(read_bundle_files(path, (CARD_FILE, WEIGHTS_FILE)), path)
+
+
+def parse_bundle(contents: Mapping[str, bytes], path: Path) -> ModelBundle:
+    """The bundle whose files have these contents; `path` is where they were read from.
+
+    Raises:
+        LandmarkDetectionError: if a file is damaged, or the weights are not those the card was written for.
+    """
+    card = _parse_card(contents[CARD_FILE], path)
+    weights = contents[WEIGHTS_FILE]
     sha256 = hashlib.sha256(weights).hexdigest()
     if sha256 != card.weights_sha256:
         message = f"{path}: {WEIGHTS_FILE} is not the file its card was written for (SHA-256 differs); get it again."
@@ -90,6 +93,16 @@ def save_bundle(folder: Path | str, card: ModelCard, tensors: Mapping[str, torch
     text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_bundle_files(Path(folder), {CARD_FILE: text.encode(), WEIGHTS_FILE: weights})
     return card
+
+
+def _parse_card(text: bytes, path: Path) -> ModelCard:
+    where = f"{path.name}/{CARD_FILE}"
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        message = f"{where} is not valid JSON ({error}); get the bundle again."
+        raise LandmarkDetectionError(message) from error
+    return ModelCard.from_json(data, where)
 
 
 def _parse_weights(weights: bytes, path: Path) -> dict[str, torch.Tensor]:

@@ -22,30 +22,19 @@ _ALWAYS_PLAUSIBLE_BYTES = 2**20
 """Below this size no compression ratio is suspicious: a blank preview compresses well."""
 
 
-def read_bundle_file(path: Path, name: str) -> bytes:
-    """The contents of one file of the bundle in a folder or zip.
+def read_bundle_files(path: Path, names: tuple[str, ...] = BUNDLE_FILES) -> dict[str, bytes]:
+    """The contents, by name, of the files of the bundle in a folder or zip; a preview may be absent.
 
     Raises:
-        LandmarkDetectionError: if there is no such file, it cannot be read, or the zip is not to be trusted.
+        LandmarkDetectionError: if a file is missing or cannot be read, or the zip is not to be trusted.
     """
-    contents = _read_from_folder(path, name) if path.is_dir() else _read_from_zip(path, (name,)).get(name)
-    if contents is None:
-        hint = "; pickled weights are never read" if name == WEIGHTS_FILE else ""
-        message = f"{path} is not a model bundle: it holds no {name}{hint}."
-        raise LandmarkDetectionError(message)
+    contents = _read_from_folder(path, names) if path.is_dir() else _read_from_zip(path, names)
+    for name in names:
+        if name not in contents and name != PREVIEW_FILE:
+            hint = "; pickled weights are never read" if name == WEIGHTS_FILE else ""
+            message = f"{path} is not a model bundle: it holds no {name}{hint}."
+            raise LandmarkDetectionError(message)
     return contents
-
-
-def read_bundle_files(path: Path) -> dict[str, bytes]:
-    """The contents, by name, of the files of the bundle in a folder or zip.
-
-    Raises:
-        LandmarkDetectionError: if a file cannot be read, or the zip is not to be trusted.
-    """
-    if not path.is_dir():
-        return _read_from_zip(path, BUNDLE_FILES)
-    contents = {name: _read_from_folder(path, name) for name in BUNDLE_FILES}
-    return {name: value for name, value in contents.items() if value is not None}
 
 
 def write_bundle_files(folder: Path, contents: Mapping[str, bytes]) -> None:
@@ -101,16 +90,15 @@ def _refuse_other_contents(folder: Path) -> None:
         raise LandmarkDetectionError(message)
     others = sorted(entry.name for entry in folder.glob("*") if entry.name not in BUNDLE_FILES)
     if others:
-        message = f"{folder} holds {others[0]}, which is no part of a model bundle; choose another folder."
+        message = f"{folder} holds {others[0]}, which is no part of a model bundle; move it elsewhere first."
         raise LandmarkDetectionError(message)
 
 
-def _read_from_folder(folder: Path, name: str) -> bytes | None:
-    file = folder / name
+def _read_from_folder(folder: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     try:
-        return file.read_bytes() if file.exists() else None
+        return {name: Path(folder, name).read_bytes() for name in names if Path(folder, name).exists()}
     except OSError as error:
-        message = f"{file} cannot be read: {error.strerror or error}."
+        message = f"{error.filename} cannot be read: {error.strerror or error}."
         raise LandmarkDetectionError(message) from error
 
 

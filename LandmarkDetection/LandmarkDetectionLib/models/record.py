@@ -122,7 +122,7 @@ def _parse_scalar(hint: type, value: object, path: str) -> bool | int | float | 
 def _parse_any(value: object, path: str) -> Any:
     if isinstance(value, dict):
         return _parse_dict((str, Any), value, path)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_parse_any(item, f"{path}[{index}]") for index, item in enumerate(value)]
     return value if value is None else _parse_scalar(type(value), value, path)
 
@@ -142,7 +142,7 @@ def _parse_optional(choices: tuple, value: object, path: str) -> Any:
 
 
 def _parse_tuple(hints: tuple, value: object, path: str) -> tuple:
-    if not isinstance(value, list):
+    if not isinstance(value, list | tuple):
         raise FieldError(path, "must be a list")
     if hints[-1] is Ellipsis:
         hints = hints[:1] * len(value)
