@@ -201,7 +201,7 @@ def _random_cerebellum(random: np.random.Generator, weeks: float, csp_y: float, 
     roll = rotation_matrix((0.0, 1.0, 0.0), _normal(random, 0.0, 3.0))
     diameter = _normal(random, 20.4 + 1.15 * (weeks - 20), 0.7)
     right = diameter * _normal(random, 0.5, 0.015)
-    depth, height = diameter * _normal(random, 0.25, 0.015), diameter * _normal(random, 0.24, 0.015)
+    depth, height = diameter * _normal(random, 0.23, 0.015), diameter * _normal(random, 0.24, 0.015)
     return Cerebellum(centre, tilt @ roll @ yaw, right, diameter - right, depth, height)
 
 

@@ -28,7 +28,5 @@ def blurred(field: Float32Array, passes: tuple[int, ...]) -> Float32Array:
         for _ in range(count):
             pairs = view[:-1] + view[1:]
             pairs *= 0.25
-            view[1:-1] *= 0.0
-            view[1:-1] += pairs[:-1]
-            view[1:-1] += pairs[1:]
+            np.add(pairs[:-1], pairs[1:], out=view[1:-1])
     return field

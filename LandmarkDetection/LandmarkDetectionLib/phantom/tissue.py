@@ -32,6 +32,7 @@ def paint_tissue(head: Head, beams: Beams, random: np.random.Generator) -> Tissu
     painter = _Painter(tissue, beams, head)
     painter.body()
     painter.skull_and_brain(random)
+    painter.insulae()
     painter.thalami()
     for ventricle in head.ventricles:
         painter.ventricle(ventricle)
@@ -141,9 +142,18 @@ class _Painter:
         for amount, amplitude in layers:
             diffuse += amount * (amplitude - diffuse)
         self.tissue.diffuse[box][points] = diffuse
-        self.tissue.specular[box][points] = bone * strength * (1.6 + 3.9 * alignment**3)
+        self.tissue.specular[box][points] = bone * strength * (1.2 + 4.3 * alignment**3)
         loss = _SKULL_LOSS_PER_MM * strength * (1.0 + 0.6 * (1.0 - alignment) ** 2)
         self.tissue.loss_per_mm[box][points] += bone * loss
+
+    def insulae(self) -> None:
+        """The echo of the Sylvian fissure on each side."""
+        head = self.head
+        for side, width in ((1.0, head.right_mm), (-1.0, head.left_mm)):
+            box, (x, y, z) = self._local(np.array([side * 0.66 * width, 2.0, -4.0]), 11.0, np.eye(3))
+            bent = side * x + 0.02 * y**2 + 0.25 * z
+            extent = _inside(_radius(0.0 * x, y, z, (1.0, 8.5, 5.5)) - 1.0, 0.4)
+            self._line(box, _sheet(bent, 1.5 * self.sheet_mm) * extent, 0.45)
 
     def thalami(self) -> None:
         """Two hypoechoic ovals below the plane of the ventricles, the slit of the third ventricle between them."""
@@ -158,7 +168,10 @@ class _Painter:
             self._line(box, 0.5 * _sheet(distance, 1.5 * self.sheet_mm), 0.3)
 
     def ventricle(self, ventricle: Ventricle) -> None:
-        """A fluid-filled tube with bright walls; the choroid plexus fills it from the atrium forwards."""
+        """A fluid-filled tube with bright walls; the choroid plexus fills it from the atrium forwards.
+
+        The proximal skull distorts sound most just behind itself, so the left ventricle's walls are fainter.
+        """
         head = self.head
         reach = max(ventricle.front_mm, ventricle.back_mm) + 6.0
         middle = ventricle.atrium_y_mm + (ventricle.front_mm - ventricle.back_mm) / 2
@@ -176,7 +189,8 @@ class _Painter:
         choroid = np.maximum(off_axis - 0.62 * half_width, np.maximum(1.0 - along, along - 0.55 * ventricle.front_mm))
         self._blend(box, _inside(choroid, self.edge_mm), CHOROID)
         facing = 0.35 + 0.65 * (across / np.maximum(off_axis, np.float32(0.1))) ** 2
-        self._line(box, _sheet(distance, self.sheet_mm) * facing * (half_width > 0.3), 1.2 * WALL)
+        clarity = 1.2 if ventricle.side > 0 else 0.6
+        self._line(box, _sheet(distance, self.sheet_mm) * facing * (half_width > 0.3), clarity * WALL)
 
     def cerebellum(self) -> None:
         """Hypoechoic hemispheres with a bright rim, the vermis between, and the cisterna magna behind."""
@@ -186,8 +200,7 @@ class _Painter:
         cistern = np.maximum((_radius(x, y + 5.0, z, (10.0, 8.0, 7.0)) - 1.0) * 7.0, y + 1.0)
         self._blend(box, _inside(cistern, 2 * self.edge_mm) * self._inner_skull(box), 1.5 * FLUID)
         tip = np.where(x > 0, np.float32(part.right_mm), np.float32(part.left_mm))
-        half = 0.27 * tip
-        hemisphere = _radius(np.abs(x) - (tip - 1.75 * half), y, z, (1.75 * half, part.depth_mm, part.height_mm))
+        hemisphere = _radius(np.abs(x) - 0.42 * tip, y, z, (0.58 * tip, part.depth_mm, part.height_mm))
         distance = (hemisphere - 1.0) * np.float32(part.depth_mm)
         folia = 1.0 + 0.5 * np.sin(y * 4.2) * (np.abs(x) > 3.0)
         inside = _inside(distance, self.edge_mm)
@@ -211,9 +224,9 @@ class _Painter:
         _, length, height = head.csp_size_mm
         central = (np.abs(y - head.csp_y_mm) < length / 2 + 0.8) & (np.abs(z) < height / 2 + 0.8)
         radius, _ = _skull_radius(head, x, y, z)
-        deep = (z > -0.55 * head.base_mm) & (radius < 0.95) & ~central
-        fades = np.where(np.abs(y - head.csp_y_mm + 13.0) < 9.0, np.float32(0.45), np.float32(1.0))
-        self._line(box, sheet * deep * fades, 1.1)
+        above_tentorium = _inside(-z - 0.25 * head.base_mm, 3.0)
+        between_thalami = 0.6 * np.exp(-(((y - head.csp_y_mm + 14.0) / 8.0) ** 2) - (z / 12.0) ** 2)
+        self._line(box, sheet * above_tentorium * (1.0 - between_thalami) * ((radius < 0.95) & ~central), 1.0)
 
     def cavum(self) -> None:
         """A fluid-filled box between two bright lines."""
@@ -224,7 +237,7 @@ class _Painter:
         sides, ends, lids = np.abs(x) - width / 2, np.abs(y) - length / 2, np.abs(z) - height / 2
         self._blend(box, _inside(np.maximum(np.maximum(sides, ends), lids), self.edge_mm), FLUID)
         beside, before = _inside(np.maximum(ends, lids), self.edge_mm), _inside(np.maximum(sides, lids), self.edge_mm)
-        self._line(box, _sheet(sides, self.sheet_mm) * beside, 1.3 * WALL)
+        self._line(box, _sheet(sides, self.sheet_mm) * beside, 1.6 * WALL)
         self._line(box, _sheet(ends, self.sheet_mm) * before, 0.6 * WALL)
 
 
@@ -260,7 +273,7 @@ def _strong_bone(position: Float32Array, random: np.random.Generator) -> Float32
     """1 where the skull's echo is full, less in a few random sectors such as sutures and poor contact."""
     strength = np.ones(position.shape[1], np.float32)
     direction = position / np.linalg.norm(position, axis=0)
-    for _ in range(int(random.integers(3, 7))):
+    for _ in range(int(random.integers(4, 10))):
         centre = random.standard_normal(3)
         centre /= np.linalg.norm(centre)
         radius_deg, depth = random.uniform(8.0, 20.0), random.uniform(0.5, 0.95)

@@ -8,15 +8,18 @@ from .probe import Beams, Float32Array
 from .texture import blurred, smooth_field
 from .tissue import Tissue
 
-_REVERBERATION_MM = 7.0
+_REVERBERATION_MM = 8.0
 """Over this depth the haze behind the proximal skull falls to 1/e."""
+
+_SPECKLE_MM = (0.35, 0.7, 0.6)
+"""Standard deviation of the point spread along depth, elevation and azimuth, the latter two at mid-depth."""
 
 
 def image_of(tissue: Tissue, beams: Beams, random: np.random.Generator, noise: np.random.Generator) -> Float32Array:
     """Grey values 0 to 255 on the beams' grid. `random` draws settings of the scanner, `noise` its speckle."""
     transmission, haze = _propagate(tissue, beams)
-    diffuse = tissue.diffuse + np.float32(random.uniform(0.08, 0.2)) * haze
-    glitter = 1.0 + 0.3 * smooth_field(random, beams.shape, (20, 24, 28))
+    diffuse = tissue.diffuse + np.float32(random.uniform(0.10, 0.28)) * haze
+    glitter = 1.0 + 0.2 * smooth_field(random, beams.shape, (20, 24, 28))
     specular = tissue.specular * np.maximum(glitter, 0.2)
     envelope = _speckled(diffuse, specular, beams.spacing_mm, noise)
     envelope *= transmission
@@ -47,7 +50,7 @@ def _speckled(
 
     The correlation is constant in depth and in angle, so on voxels it widens sideways with depth.
     """
-    passes = (1, 1, 1) if spacing_mm >= 0.75 else (1, 4, 3)
+    passes = tuple(round(2.0 * (width / spacing_mm) ** 2) for width in _SPECKLE_MM)
     power = np.zeros_like(diffuse)
     for quadrature in range(2):
         field = noise.standard_normal(diffuse.shape, dtype=np.float32)
