@@ -1,8 +1,4 @@
-"""What an image's header promises, checked before its voxels are read: size, geometry, completeness.
-
-ITK fills the missing end of a truncated file with zeros and replaces an unusable voxel size by 1 mm without a word;
-these checks are what it leaves out.
-"""
+"""What an image's header promises, checked before its voxels are read: memory and geometry."""
 
 from __future__ import annotations
 
@@ -15,17 +11,22 @@ import SimpleITK as sitk
 
 from ..errors import LandmarkDetectionError
 from .image_names import PICTURE_SUFFIXES, TIFF_SUFFIXES, is_dicom_file
-from .nifti_header import check_nifti
 
+_PRINT_SPACINGS_MM = (1.0, 25.4 / 72, 25.4 / 96)
+"""What programs write into TIFF files when they know nothing: no unit, 72 or 96 dots per inch."""
 _COPIES_IN_MEMORY = 2
 """ITK's buffer and the array taken from it."""
 
 
-def check_memory(path: Path, header: sitk.ImageFileReader, files: int) -> None:
-    """Refuse an image whose header promises more than the memory holds."""
+def data_bytes(header: sitk.ImageFileReader) -> float:
+    """Size of the voxels that a header promises."""
     voxels = float(np.prod(np.array(header.GetSize(), dtype=np.float64)))
-    needed = voxels * files * header.GetNumberOfComponents() * _bytes_per_value(header.GetPixelID()) * _COPIES_IN_MEMORY
-    available = _available_memory_bytes()
+    return voxels * header.GetNumberOfComponents() * _bytes_per_value(header.GetPixelID())
+
+
+def check_memory(path: Path, needed_bytes: float) -> None:
+    """Refuse an image that needs more memory than is free."""
+    needed, available = needed_bytes * _COPIES_IN_MEMORY, _available_memory_bytes()
     if needed > available:
         message = (
             f"{path.name} needs {needed / 2**30:.1f} GB of memory and {available / 2**30:.1f} GB are free: "
@@ -75,39 +76,14 @@ def check_geometry(path: Path, header: sitk.ImageFileReader) -> None:
 
 
 def lacks_geometry(file: Path, header: sitk.ImageFileReader) -> bool:
-    """Whether an image is a picture whose file says nothing about the size of its pixels."""
+    """Whether an image is a picture whose file says nothing true about the size of its pixels."""
     name = file.name.lower()
     if name.endswith(PICTURE_SUFFIXES):
         return True
-    is_unit_spacing = all(abs(spacing - 1.0) < 1e-12 for spacing in header.GetSpacing()[:2])
+    spacings = header.GetSpacing()[:2]
     if name.endswith(TIFF_SUFFIXES):
-        return is_unit_spacing
+        return any(np.allclose(spacings, default, rtol=1e-4) for default in _PRINT_SPACINGS_MM)
     is_flat = header.GetDimension() == 2 or header.GetSize()[2] == 1
     spacing_tags = ("0028|0030", "0018|1164")
     has_spacing_tag = any(header.HasMetaDataKey(tag) for tag in spacing_tags)
-    return is_dicom_file(file) and is_flat and is_unit_spacing and not has_spacing_tag
-
-
-def check_integrity(file: Path) -> None:
-    """Refuse an empty file, and those damaged or cut files that ITK reads without a complaint.
-
-    Raises:
-        LandmarkDetectionError: if the file is empty, shorter than its header promises, or a NIfTI header holds a
-            voxel size or matrix that is zero or not finite.
-    """
-    if file.stat().st_size == 0:
-        message = f"{file.name} is empty: copy or export it again."
-        raise LandmarkDetectionError(message)
-    name = file.name.lower()
-    if name.endswith((".nii", ".nii.gz")):
-        check_nifti(file)
-    elif name.endswith((".jpg", ".jpeg")):
-        _check_jpeg(file)
-
-
-def _check_jpeg(file: Path) -> None:
-    """A JPEG file whose last scan has no end mark was cut."""
-    content = file.read_bytes()
-    if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
-        message = f"{file.name} is incomplete: copy or export it again."
-        raise LandmarkDetectionError(message)
+    return is_dicom_file(file) and is_flat and spacings == (1.0, 1.0) and not has_spacing_tag

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from ..errors import LandmarkDetectionError
 from ..volume import Volume, from_sitk, to_sitk
 from .atomic import whole_file
-from .image_completeness import check_complete
-from .image_headers import check_before_itk, check_geometry, check_memory, data_bytes, lacks_geometry
+from .image_completeness import check_before_reading, check_length
+from .image_headers import check_geometry, check_memory, data_bytes, lacks_geometry
 from .image_names import IMAGE_SUFFIXES, dicom_series, find_images, image_stem
 
 __all__ = ["IMAGE_SUFFIXES", "find_images", "image_stem", "read_volume", "write_volume"]
@@ -53,7 +53,7 @@ def read_volume(
     header = _read_header(files[0])
     check_memory(path, data_bytes(header) * len(files))
     check_geometry(path, header)
-    check_complete(files[0], int(data_bytes(header)))
+    check_length(files[0], data_bytes(header))
     needs_spacing = len(files) == 1 and lacks_geometry(files[0], header)
     if needs_spacing and spacing_mm is None:
         message = (
@@ -89,7 +89,7 @@ def write_volume(volume: Volume, path: Path | str) -> None:
 def _image_files(path: Path) -> list[Path]:
     """The file itself, or the slices of the one DICOM series in a folder."""
     if path.is_file():
-        check_before_itk(path)
+        check_before_reading(path)
         return [path]
     if not path.is_dir():
         message = f"The image {path} does not exist: check its name."

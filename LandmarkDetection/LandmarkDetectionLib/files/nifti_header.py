@@ -10,19 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import LandmarkDetectionError
-
 _GZIP_MAGIC = b"\x1f\x8b"
 _CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where a NIfTI version keeps its fields: (offset, struct format)."""
+    """Where a version of NIfTI keeps its fields: (offset, struct format)."""
 
-    dim: tuple[int, str]
+    counts: tuple[int, str]
     bits_per_voxel: tuple[int, str]
-    voxel_size: tuple[int, str]
+    sizes: tuple[int, str]
     data_offset: tuple[int, str]
     form_codes: tuple[int, str]
     quaternion: tuple[int, str]
@@ -36,66 +34,79 @@ _LAYOUTS = {
 """By the size of the header, its first number: version 1 and version 2."""
 
 
-def check_nifti(file: Path) -> None:
-    """Refuse a NIfTI file that is shorter than its header promises or whose geometry is zero or not finite.
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What a NIfTI file promises.
 
-    Raises:
-        LandmarkDetectionError: in these cases; a file that is no NIfTI at all is left to ITK.
+    Attributes:
+        has_usable_geometry: whether voxel sizes, and the matrix and quaternion in use, are finite and sizes not zero.
+        promised_bytes: length of the uncompressed file.
+    """
+
+    has_usable_geometry: bool
+    promised_bytes: int
+
+    @classmethod
+    def read(cls, file: Path) -> NiftiHeader | None:
+        """The header of a file, compressed or not; None if it is no NIfTI file."""
+        try:
+            with _uncompressed(file) as stream:
+                content = stream.read(max(_LAYOUTS))
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            return None
+        for order in "<>":
+            if len(content) >= min(_LAYOUTS) and struct.unpack_from(order + "i", content)[0] in _LAYOUTS:
+                return cls._parse(content, order)
+        return None
+
+    @classmethod
+    def _parse(cls, content: bytes, order: str) -> NiftiHeader:
+        layout = _LAYOUTS[struct.unpack_from(order + "i", content)[0]]
+
+        def field(place: tuple[int, str]) -> tuple[float, ...]:
+            return struct.unpack_from(order + place[1], content, place[0])
+
+        axes, *counts = field(layout.counts)
+        counts = [max(int(count), 1) for count in counts[: int(axes)]]
+        sizes = [size for size, count in zip(field(layout.sizes)[1:4], counts, strict=False) if count > 1]
+        uses_quaternion, uses_matrix = (code > 0 for code in field(layout.form_codes))
+        numbers = (
+            *(field(layout.quaternion) if uses_quaternion else ()),
+            *(field(layout.matrix) if uses_matrix else ()),
+        )
+        is_usable = all(math.isfinite(number) for number in (*sizes, *numbers)) and 0.0 not in sizes
+        (bits,), (offset,) = field(layout.bits_per_voxel), field(layout.data_offset)
+        return cls(is_usable, int(offset) + math.prod(counts) * int(bits) // 8)
+
+
+def holds_bytes(file: Path, count: int) -> bool:
+    """Whether a file, once uncompressed, holds at least so many bytes.
+
+    The last four bytes of a gzip stream give its length. Only where they disagree (a cut file, or several streams in
+    a row) is the file uncompressed to count.
     """
     with file.open("rb") as raw:
         is_compressed = raw.read(2) == _GZIP_MAGIC
-        raw.seek(0)
-        try:
-            header = (gzip.GzipFile(fileobj=raw) if is_compressed else raw).read(max(_LAYOUTS))
-            expected_bytes = _check_header(file, header)
-            if expected_bytes and not _holds(raw, expected_bytes, is_compressed):
-                raise EOFError
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            message = f"{file.name} is incomplete or damaged: copy or export it again."
-            raise LandmarkDetectionError(message) from error
+        raw.seek(-4, 2)
+        if not is_compressed:
+            return raw.tell() + 4 >= count
+        if struct.unpack("<I", raw.read())[0] == count % 2**32:
+            return True
+    return _counted_bytes(file, count) >= count
 
 
-def _check_header(file: Path, header: bytes) -> int:
-    """The number of bytes, uncompressed, that the header promises; 0 if it is no NIfTI header."""
-    order = next((order for order in "<>" if _number(header, 0, order + "i") in _LAYOUTS), None)
-    if order is None:
-        return 0
-    layout = _LAYOUTS[_number(header, 0, order + "i")]
-
-    def field(place: tuple[int, str]) -> tuple[float, ...]:
-        return struct.unpack_from(order + place[1], header, place[0])
-
-    axes, *counts = field(layout.dim)
-    counts = [max(int(count), 1) for count in counts[: int(axes)]]
-    sizes = [size for size, count in zip(field(layout.voxel_size)[1:4], counts, strict=False) if count > 1]
-    uses_quaternion, uses_matrix = (code > 0 for code in field(layout.form_codes))
-    numbers = list(sizes)
-    numbers += field(layout.quaternion) if uses_quaternion else ()
-    numbers += field(layout.matrix) if uses_matrix else ()
-    if not all(math.isfinite(number) for number in numbers) or 0.0 in sizes:
-        message = f"{file.name}: its header holds a voxel size or position that is zero or not finite: correct it."
-        raise LandmarkDetectionError(message)
-    (bits,), (offset,) = field(layout.bits_per_voxel), field(layout.data_offset)
-    return int(offset) + math.prod(counts) * bits // 8
+def _counted_bytes(file: Path, limit: int) -> int:
+    counted = 0
+    try:
+        with _uncompressed(file) as stream:
+            while counted < limit and (chunk := stream.read(_CHUNK_BYTES)):
+                counted += len(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        return counted
+    return counted
 
 
-def _number(header: bytes, offset: int, layout: str) -> int:
-    return struct.unpack_from(layout, header, offset)[0] if len(header) >= min(_LAYOUTS) else 0
-
-
-def _holds(raw: BinaryIO, expected_bytes: int, is_compressed: bool) -> bool:
-    """Whether a file holds at least so many bytes.
-
-    The last four bytes of a gzip stream give its length. Only where they disagree (cut, or several streams in a row)
-    is the file decompressed to count.
-    """
-    raw.seek(-4, 2)
-    if not is_compressed:
-        return raw.tell() + 4 >= expected_bytes
-    if struct.unpack("<I", raw.read(4))[0] == expected_bytes % 2**32:
-        return True
-    raw.seek(0)
-    stream, counted = gzip.GzipFile(fileobj=raw), 0
-    while counted < expected_bytes and (chunk := stream.read(_CHUNK_BYTES)):
-        counted += len(chunk)
-    return counted >= expected_bytes
+def _uncompressed(file: Path) -> BinaryIO:
+    with file.open("rb") as raw:
+        is_compressed = raw.read(2) == _GZIP_MAGIC
+    return gzip.open(file, "rb") if is_compressed else file.open("rb")
