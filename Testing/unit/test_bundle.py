@@ -21,7 +21,7 @@ from tiny_models import TINY_CARD, TINY_TENSORS
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.models.bundle import load_bundle, load_card, save_bundle
-from LandmarkDetectionLib.models.bundle_files import write_bundle_files
+from LandmarkDetectionLib.models.bundle_files import replace_folder, write_bundle_files
 
 
 def zip_with(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
@@ -279,7 +279,7 @@ class TestWriting:
         program = """
             import os, signal, sys
             from pathlib import Path
-            from LandmarkDetectionLib.models.bundle_files import write_bundle_files
+            from LandmarkDetectionLib.models.bundle_files import replace_folder, write_bundle_files
 
             class Deadly(dict):
                 def items(self):
@@ -299,3 +299,8 @@ class TestWriting:
             write_bundle_files(tiny_bundle, {"model.json": b"{}", "no/such/folder": b""})
         assert_is_the_tiny_model(load_bundle(tiny_bundle))
         assert [entry.name for entry in tiny_bundle.parent.iterdir()] == ["tiny-brain"]
+
+    def test_the_old_bundle_comes_back_if_the_new_one_cannot_take_its_place(self, tiny_bundle, tmp_path):
+        with pytest.raises(FileNotFoundError):
+            replace_folder(tiny_bundle, tmp_path / "not there", tmp_path / "old")
+        assert_is_the_tiny_model(load_bundle(tiny_bundle))

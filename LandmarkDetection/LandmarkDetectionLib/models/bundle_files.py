@@ -51,13 +51,13 @@ def write_bundle_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             new.mkdir()
             for name, value in contents.items():
                 new.joinpath(name).write_bytes(value)
-            _replace_folder(folder, new, Path(workplace, "old"))
+            replace_folder(folder, new, Path(workplace, "old"))
     except OSError as error:
         message = f"The model bundle {folder} cannot be written: {error.strerror or error}."
         raise LandmarkDetectionError(message) from error
 
 
-def _replace_folder(folder: Path, new: Path, old: Path) -> None:
+def replace_folder(folder: Path, new: Path, old: Path) -> None:
     """Rename `new` to `folder`, whose earlier contents go to `old`, or come back if that fails."""
     if folder.exists():
         folder.rename(old)
