@@ -43,7 +43,7 @@ def write_bundle_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     Raises:
         LandmarkDetectionError: if the folder holds anything but a bundle, or cannot be written.
     """
-    _refuse_other_contents(folder)
+    check_bundle_folder(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
@@ -75,7 +75,7 @@ def remove_bundle_folder(folder: Path) -> None:
     Raises:
         LandmarkDetectionError: if it holds anything but a bundle, or cannot be deleted.
     """
-    _refuse_other_contents(folder)
+    check_bundle_folder(folder)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workplace:
             folder.rename(Path(workplace, "old"))
@@ -84,7 +84,12 @@ def remove_bundle_folder(folder: Path) -> None:
         raise LandmarkDetectionError(message) from error
 
 
-def _refuse_other_contents(folder: Path) -> None:
+def check_bundle_folder(folder: Path) -> None:
+    """Ask before a long training whether a bundle may be put here.
+
+    Raises:
+        LandmarkDetectionError: if the folder holds anything but a bundle, or is a file.
+    """
     if folder.exists() and not folder.is_dir():
         message = f"{folder} is a file; give the folder of a model bundle."
         raise LandmarkDetectionError(message)
