@@ -113,7 +113,7 @@ def ellipse_circumference(first_axis: float, second_axis: float) -> float:
     """Circumference of the ellipse with these two (full) axes.
 
     Ramanujan's second approximation (Modular equations and approximations to pi, 1914): exact for a circle, within
-    1e-8 of the truth for ellipses as round as a head.
+    a billionth of the truth while the short axis is at least half the long one.
     """
     h = ((first_axis - second_axis) / (first_axis + second_axis)) ** 2
     return float(np.pi / 2 * (first_axis + second_axis) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h))))

@@ -122,14 +122,18 @@ def standard_plane(definition: PlaneDefinition, landmarks: LandmarkSet) -> Stand
     fit_points = _means(definition.fit, landmarks)
     extent_mm, breadth_mm = _spreads_mm(fit_points)[:2]
     if breadth_mm <= max(_RELATIVE_TOLERANCE * extent_mm, _ABSOLUTE_TOLERANCE_MM):
-        message = f'Plane "{definition.name}": its landmarks lie on one line, which defines no plane; check them.'
+        message = (
+            f'Plane "{definition.name}": its landmarks lie on one line, which defines no plane; check their positions.'
+        )
         raise LandmarkDetectionError(message)
     centroid, normal = fit_plane(fit_points)
     normal = _with_sense(normal, definition.normal_towards, np.cross(*(fit_points[1:3] - fit_points[0])))
 
     axis_points = _projected(_means(definition.axis, landmarks), centroid, normal)
     if _spreads_mm(axis_points)[0] <= max(_RELATIVE_TOLERANCE * extent_mm, _ABSOLUTE_TOLERANCE_MM):
-        message = f'Plane "{definition.name}": the landmarks of its x axis fall on one point of it; check them.'
+        message = (
+            f'Plane "{definition.name}": the landmarks of its x axis fall on one point of it; check their positions.'
+        )
         raise LandmarkDetectionError(message)
     x_axis = _with_sense(fit_line(axis_points)[1], definition.x_towards, axis_points[-1] - axis_points[0])
 
