@@ -77,6 +77,24 @@ class TestResources:
         assert found == "True"
 
 
+class TestFlatFolder:
+    """Slicer installs both modules into one folder, beside those of every other extension."""
+
+    def test_no_file_path_occurs_in_both_modules(self):
+        detection, training = (
+            {path.relative_to(folder) for path in folder.rglob("*.py")}
+            for folder in (REPOSITORY / "LandmarkDetection", REPOSITORY / "LandmarkTraining")
+        )
+        assert detection
+        assert not detection & training
+
+    def test_only_names_of_our_own_can_be_imported(self):
+        packages = {path.parent for path in REPOSITORY.glob("Landmark*/**/__init__.py")}
+        tops = {folder.name for folder in packages if folder.parent not in packages}
+        assert PACKAGE in tops
+        assert all(name.startswith("Landmark") for name in tops)
+
+
 class TestDependencies:
     @staticmethod
     def name_of(requirement: str) -> str:
