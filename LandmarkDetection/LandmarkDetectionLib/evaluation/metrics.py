@@ -9,11 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files.dataset_json import DEFAULT_SDR_THRESHOLDS_MM
 from ..geometry import FloatArray
 from ..landmarks import LandmarkSet
-
-DEFAULT_SDR_THRESHOLDS_MM = (2.0, 2.5, 3.0, 4.0)
-"""The thresholds of the ISBI 2015 cephalometric challenge."""
 
 
 @dataclass(frozen=True, eq=False)
