@@ -6,7 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..files.atomic import whole_file
+from ..files.images import write_volume
+from ..files.markups import write_markups
 from .anatomy import PHANTOM_LANDMARKS
+from .simulation import generate_phantom
 
 _DESCRIPTION = {
     "name": "fetal-phantom",
@@ -23,10 +27,6 @@ def write_phantom_dataset(
     folder: Path | str, counts: Mapping[str, int], first_seed: int = 0, spacing_mm: float = 1.0
 ) -> None:
     """Write a dataset folder: consecutive seeds fill the splits, so datasets of disjoint seeds share no head."""
-    from ..files.images import write_volume
-    from ..files.markups import write_markups
-    from . import generate_phantom
-
     folder = Path(folder)
     for part in ("volumes", "landmarks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -45,8 +45,6 @@ def write_phantom_dataset(
 
 
 def _write_description(folder: Path, split: Mapping[str, list[str]]) -> None:
-    from ..files.atomic import whole_file
-
     landmarks = [vars(definition) for definition in PHANTOM_LANDMARKS]
     text = json.dumps({**_DESCRIPTION, "landmarks": landmarks, "split": split}, indent=1, ensure_ascii=False)
     with whole_file(folder / "dataset.json") as path:

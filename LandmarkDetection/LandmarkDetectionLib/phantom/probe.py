@@ -57,11 +57,6 @@ class Beams:
         return len(self.distance_mm), len(self.elevation), len(self.azimuth)
 
     @property
-    def whole(self) -> Box:
-        """The box of the entire grid."""
-        return slice(None), slice(None), slice(None)
-
-    @property
     def stretch(self) -> Float32Array:
         """Length along each beam (elevation, azimuth) of one unit of distance along the right direction."""
         return np.sqrt(1.0 + self.elevation[:, None] ** 2 + self.azimuth**2)

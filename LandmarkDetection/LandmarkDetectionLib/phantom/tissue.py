@@ -13,7 +13,7 @@ from .texture import smooth_field
 
 FLUID, BRAIN, THALAMUS, CEREBELLUM, WALL, CHOROID, VERMIS, SOFT_TISSUE = 0.012, 0.16, 0.09, 0.085, 0.8, 0.75, 0.6, 0.5
 """Amplitudes of diffuse echo; the skull's specular echo at perpendicular incidence is about 6."""
-_SKULL_LOSS_PER_MM, _TISSUE_LOSS_PER_MM = 0.10, 0.006
+_SKULL_LOSS_PER_MM, _TISSUE_LOSS_PER_MM = 0.08, 0.006
 
 
 @dataclass(frozen=True, eq=False)
