@@ -11,7 +11,8 @@ from ..errors import LandmarkDetectionError
 from ..landmarks import LandmarkDefinition, LandmarkSet
 from ..volume import Volume
 from .dataset_json import DatasetDescription, PictureNumbers, read_description, side_of
-from .images import find_images, image_stem, read_volume
+from .image_names import find_images, image_stem, is_picture
+from .images import read_volume
 from .markups import markups_stem, read_markups
 
 _log = logging.getLogger(__name__)
@@ -94,7 +95,8 @@ class Dataset(DatasetDescription):
         if description_file.exists():
             description = read_description(description_file)
         else:
-            description = DatasetDescription(name=folder.resolve().name)
+            are_pictures = bool(images) and all(is_picture(path) for path in images.values())
+            description = DatasetDescription(name=folder.resolve().name, dimension=2 if are_pictures else 3)
         names = dict.fromkeys(name for split in description.splits.values() for name in split)
         names |= dict.fromkeys(stem for stem in images if stem in markups)
         if not names:

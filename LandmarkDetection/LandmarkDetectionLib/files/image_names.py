@@ -24,6 +24,11 @@ def image_stem(path: Path | str) -> str:
     return name[: len(name) - len(suffix)] or name
 
 
+def is_picture(path: Path | str) -> bool:
+    """Whether a path is in a picture format, most of which carry no geometry."""
+    return Path(path).name.lower().endswith(PICTURE_SUFFIXES + TIFF_SUFFIXES)
+
+
 def find_images(folder: Path | str) -> list[Path]:
     """Sorted images of a folder: its image files, and folders (itself or below it) that hold a DICOM series."""
     folder = Path(folder)

@@ -1,0 +1,195 @@
+"""The results folder of a run: what was found in each case, and the two tables over all of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from ..errors import LandmarkDetectionError
+from ..landmarks import Detection, LandmarkSet
+from .atomic import remove_partial_files, whole_file
+from .detection_json import detection_from_json, detection_to_json
+from .markups import write_markups
+from .planes import write_plane_markups
+
+if TYPE_CHECKING:
+    from ..planes import StandardPlane
+
+RESULTS_FILE = "results.csv"
+CASES_FILE = "cases.csv"
+DETECTION_SUFFIX = ".detection.json"
+MARKUPS_SUFFIX = ".mrk.json"
+PLANES_SUFFIX = ".planes.mrk.json"
+
+SUCCEEDED, FAILED = "succeeded", "failed"
+"""Status of a case."""
+DETECTED, MISSING = "detected", "missing"
+"""Status of a landmark."""
+
+
+class LandmarkRow(NamedTuple):
+    """A row of results.csv: a position in LPS millimetres, empty where the landmark is missing."""
+
+    case: str
+    label: str
+    l: str  # noqa: E741 - the name of the column
+    p: str
+    s: str
+    presence: str
+    radius90_mm: str
+    status: str
+
+
+class CaseRow(NamedTuple):
+    """A row of cases.csv."""
+
+    case: str
+    status: str
+    seconds: str
+    device: str
+    message: str
+
+
+Row = TypeVar("Row", LandmarkRow, CaseRow)
+
+
+class ResultsFolder:
+    """A folder that receives cases one by one; after each, both tables are whole and hold every case so far.
+
+    Args:
+        folder: made if it is not there.
+        resume: keep the cases of an earlier run in the tables.
+
+    Raises:
+        LandmarkDetectionError: if the folder cannot be written, or holds tables that are not of a run.
+
+    Example:
+        >>> results = ResultsFolder(Path("results"), resume=True)
+        >>> if not results.is_complete("case1", model.weights_sha256):
+        ...     results.write_case("case1", detector.detect(volume))
+    """
+
+    def __init__(self, folder: Path | str, *, resume: bool = False) -> None:
+        self.folder = Path(folder)
+        self._landmark_rows: dict[str, list[LandmarkRow]] = {}
+        self._case_rows: dict[str, CaseRow] = {}
+        if resume:
+            self._case_rows = {row.case: row for row in _read_table(self.folder / CASES_FILE, CaseRow)}
+            for row in _read_table(self.folder / RESULTS_FILE, LandmarkRow):
+                self._landmark_rows.setdefault(row.case, []).append(row)
+        self._write_tables()
+        remove_partial_files(self.folder)
+
+    @property
+    def cases(self) -> list[CaseRow]:
+        """Every case so far."""
+        return list(self._case_rows.values())
+
+    def is_complete(self, case: str, weights_sha256: str) -> bool:
+        """Whether a case was done with these weights and everything about it is written."""
+        row = self._case_rows.get(case)
+        if row is None or row.status != SUCCEEDED or case not in self._landmark_rows:
+            return False
+        if not (self.folder / f"{case}{MARKUPS_SUFFIX}").is_file():
+            return False
+        try:
+            return read_detection(self.folder / f"{case}{DETECTION_SUFFIX}").weights_sha256 == weights_sha256
+        except LandmarkDetectionError:
+            return False
+
+    def write_case(
+        self,
+        case: str,
+        detection: Detection,
+        planes: Sequence[StandardPlane] = (),
+        descriptions: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write a case's markups, planes and detection, then the tables.
+
+        Args:
+            case: name of the case, different for each.
+            detection: what was found.
+            planes: those that follow from it.
+            descriptions: of the landmarks, by label.
+        """
+        landmarks = LandmarkSet(dict(detection.landmark_set), descriptions)
+        write_markups(landmarks, self.folder / f"{case}{MARKUPS_SUFFIX}")
+        planes_file = self.folder / f"{case}{PLANES_SUFFIX}"
+        if planes:
+            write_plane_markups(planes, planes_file)
+        else:
+            planes_file.unlink(missing_ok=True)
+        with whole_file(self.folder / f"{case}{DETECTION_SUFFIX}") as temporary:
+            temporary.write_text(json.dumps(detection_to_json(detection), allow_nan=False), encoding="utf-8")
+        self._landmark_rows[case] = _landmark_rows(case, detection)
+        seconds, notes = f"{detection.seconds:.3f}", " ".join(detection.notes)
+        self._case_rows[case] = CaseRow(case, SUCCEEDED, seconds, detection.device, notes)
+        self._write_tables()
+
+    def write_failure(self, case: str, message: str, device: str = "") -> None:
+        """Write into the tables that a case failed, and why; what an earlier run found in it goes."""
+        for suffix in (MARKUPS_SUFFIX, PLANES_SUFFIX, DETECTION_SUFFIX):
+            (self.folder / f"{case}{suffix}").unlink(missing_ok=True)
+        self._landmark_rows.pop(case, None)
+        self._case_rows[case] = CaseRow(case, FAILED, "", device, message)
+        self._write_tables()
+
+    def _write_tables(self) -> None:
+        _write_table(
+            self.folder / RESULTS_FILE, LandmarkRow, (r for rows in self._landmark_rows.values() for r in rows)
+        )
+        _write_table(self.folder / CASES_FILE, CaseRow, self._case_rows.values())
+
+
+def read_detection(path: Path | str) -> Detection:
+    """Read a .detection.json file.
+
+    Raises:
+        LandmarkDetectionError: if it is missing or malformed.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        message = f"The detection {path} cannot be read: detect the landmarks of this case again."
+        raise LandmarkDetectionError(message) from error
+    try:
+        return detection_from_json(content)
+    except LandmarkDetectionError as error:
+        message = f"{path}: {error}"
+        raise LandmarkDetectionError(message) from error
+
+
+def _landmark_rows(case: str, detection: Detection) -> list[LandmarkRow]:
+    rows = []
+    for landmark in detection.landmarks:
+        r, a, s = landmark.position_ras
+        position = ("", "", "") if landmark.missing else (f"{0.0 - r:.4f}", f"{0.0 - a:.4f}", f"{s:.4f}")
+        radius = "" if landmark.radius90_mm is None else f"{landmark.radius90_mm:.3f}"
+        status = MISSING if landmark.missing else DETECTED
+        rows.append(LandmarkRow(case, landmark.label, *position, f"{landmark.presence:.4f}", radius, status))
+    return rows
+
+
+def _write_table(path: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(row_type._fields)
+    writer.writerows(rows)
+    with whole_file(path) as temporary:
+        temporary.write_text(stream.getvalue(), encoding="utf-8", newline="")
+
+
+def _read_table(path: Path, row_type: type[Row]) -> list[Row]:
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as stream:
+        header, *rows = list(csv.reader(stream)) or [[]]
+    if tuple(header) != row_type._fields or any(len(row) != len(header) for row in rows):
+        message = f"{path} is not a table of a detection run: choose another output folder."
+        raise LandmarkDetectionError(message)
+    return [row_type(*row) for row in rows]
