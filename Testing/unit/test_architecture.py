@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -202,6 +203,14 @@ class TestWhatAnImportPullsIn:
         """A missing package must give an offer to install it, not a module that fails to load."""
         expected = sys.stdlib_module_names | SLICER_APPLICATION | IN_SLICER_ALREADY
         for path in self.slicer_files():
+            extra = {root: file for root, file in self.loaded_with(path).items() if root not in expected}
+            assert not extra, f"{name_of(path)} needs at import: {extra}"
+
+    def test_detection_asks_slicer_for_torch_and_safetensors_alone(self):
+        expected = sys.stdlib_module_names | IN_SLICER_ALREADY | {"slicer", "torch", "safetensors"}
+        for path in chain.from_iterable(
+            map(files_of_room, ("worker", "detectors", "models", "planes", "measurements"))
+        ):
             extra = {root: file for root, file in self.loaded_with(path).items() if root not in expected}
             assert not extra, f"{name_of(path)} needs at import: {extra}"
 
