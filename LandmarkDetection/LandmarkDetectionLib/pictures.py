@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -168,7 +169,7 @@ def _grey_window(voxels: NDArray) -> tuple[float, float]:
 
 
 def _draw_landmarks(axes: Axes, piece: _Slice, landmark_sets: tuple[LandmarkSet, ...], named: Collection[str]) -> None:
-    for landmarks, colour, marker in zip(landmark_sets, COLOURS, _MARKERS, strict=False):
+    for landmarks, colour, marker in zip(landmark_sets, cycle(COLOURS), cycle(_MARKERS), strict=False):
         for label in landmarks.present:
             spot, opacity = piece.spot(landmarks[label]), piece.opacity(landmarks[label])
             axes.plot(*spot, marker, color=colour, markersize=4, markeredgewidth=1.2, alpha=opacity)
@@ -188,7 +189,7 @@ def _write_label(axes: Axes, label: str, spot: tuple[float, float], colour: str)
     axes.annotate(
         label,
         spot,
-        xytext=(-4 if is_far_right else 4, 3),
+        xytext=(-5 if is_far_right else 5, 5),
         textcoords="offset points",
         horizontalalignment="right" if is_far_right else "left",
         color=colour,
