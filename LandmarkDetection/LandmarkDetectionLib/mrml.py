@@ -1,0 +1,261 @@
+"""Slicer's nodes to and from the domain types. Positions are in world coordinates. Call from the main thread only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from enum import Enum
+
+import numpy as np
+import slicer
+import vtk
+from numpy.typing import NDArray
+from vtk.util.numpy_support import numpy_to_vtk, vtk_to_numpy
+
+from .errors import LandmarkDetectionError
+from .files.detection_json import detection_from_json, detection_to_json
+from .files.images import finite_voxels
+from .geometry import FloatArray, apply_affine
+from .landmarks import DetectedLandmark, Detection, LandmarkSet
+from .planes import StandardPlane
+from .volume import Volume
+
+_DETECTION_ATTRIBUTE = "LandmarkDetection.Detection"
+"""Node attribute that keeps the whole detection, as JSON, with its landmarks; scenes save it."""
+
+_VOLUME_ROLE = "landmarkDetectionVolume"
+"""Node reference from landmarks to the volume they were detected in; scenes save it."""
+
+_MOVED_MM = 0.01
+"""A point this far from where it was detected has been moved."""
+
+_DERIVATIVE_STEP_MM = 0.5
+_POINT_COLOUR = (0.1, 0.8, 1.0)
+_POINT_SIZE_PERCENT = 1.8
+_LABEL_SIZE_PERCENT = 2.6
+_AXIAL_LIKE = 0
+"""The in-plane convention of SetSliceToRASByNTP whose x axis is the given direction."""
+
+
+class LandmarkState(Enum):
+    """What has become of a landmark in the scene."""
+
+    PREDICTED = "predicted"
+    CORRECTED = "corrected"
+    MISSING = "missing"
+    PLACED = "placed"
+    """Not by a detector."""
+    UNPLACED = "not placed"
+
+
+def volume_from_node(node: slicer.vtkMRMLScalarVolumeNode) -> Volume:
+    """The node's volume in world coordinates; under a non-linear transform, in the node's own coordinates.
+
+    Its voxels are a view of the node's, not a copy, unless some of them were not finite.
+
+    Raises:
+        LandmarkDetectionError: if the node has no voxels, is in colour, or its geometry or voxels are not usable.
+    """
+    ijk_to_ras = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijk_to_ras)
+    if not is_warped(node):
+        to_world = vtk.vtkMatrix4x4()
+        slicer.vtkMRMLTransformNode.GetMatrixTransformBetweenNodes(node.GetParentTransformNode(), None, to_world)
+        vtk.vtkMatrix4x4.Multiply4x4(to_world, ijk_to_ras, ijk_to_ras)
+    return Volume(_voxels_of(node), slicer.util.arrayFromVTKMatrix(ijk_to_ras), node.GetName())
+
+
+def is_warped(node: slicer.vtkMRMLTransformableNode) -> bool:
+    """Whether a transform above the node is not linear."""
+    parent = node.GetParentTransformNode()
+    return parent is not None and not parent.IsTransformToWorldLinear()
+
+
+def _voxels_of(node: slicer.vtkMRMLScalarVolumeNode) -> NDArray:
+    """The node's scalars [k, j, i]; of grey stored as colour, one channel."""
+    image = node.GetImageData()
+    if image is None or image.GetNumberOfPoints() == 0:
+        message = f"{node.GetName()}: this volume has no voxels; load its image again or choose another volume."
+        raise LandmarkDetectionError(message)
+    channels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(*image.GetDimensions()[::-1], -1)
+    grey = channels[..., 0]
+    if channels.shape[-1] not in (1, 3, 4) or not all(
+        np.array_equal(grey, channels[..., index]) for index in range(1, min(channels.shape[-1], 3))
+    ):
+        message = (
+            f"{node.GetName()}: this volume holds {channels.shape[-1]} values a voxel (colour or vectors); "
+            "convert it to a grey scalar volume first."
+        )
+        raise LandmarkDetectionError(message)
+    return finite_voxels(node.GetName(), grey)
+
+
+def detection_in_world(detection: Detection, volume: Volume, node: slicer.vtkMRMLScalarVolumeNode) -> Detection:
+    """A detection in `volume`, as it was read from `node`, brought to where the node's voxels are in the world now.
+
+    Non-linear transforms, and transforms changed since the volume was read, carry the landmarks with the voxels.
+    Covariances follow the transform's derivative; a calibrated radius grows with its largest stretch.
+    """
+    to_world = _world_mapping(volume, node)
+    path_ras = detection.path_ras
+    if path_ras is not None:
+        path_ras = to_world(path_ras.reshape(-1, 3)).reshape(path_ras.shape)
+    landmarks = tuple(_carried(landmark, to_world) for landmark in detection.landmarks)
+    return replace(detection, landmarks=landmarks, path_ras=path_ras)
+
+
+def _world_mapping(volume: Volume, node: slicer.vtkMRMLScalarVolumeNode) -> Callable[[FloatArray], FloatArray]:
+    """Maps positions (n, 3) in the volume's coordinates to the world by way of the node's voxels."""
+    ijk_to_node = vtk.vtkMatrix4x4()
+    node.GetIJKToRASMatrix(ijk_to_node)
+    volume_to_node = slicer.util.arrayFromVTKMatrix(ijk_to_node) @ np.linalg.inv(volume.ijk_to_ras)
+    node_to_world = vtk.vtkGeneralTransform()
+    slicer.vtkMRMLTransformNode.GetTransformBetweenNodes(node.GetParentTransformNode(), None, node_to_world)
+
+    def to_world(positions: FloatArray) -> FloatArray:
+        local, world = vtk.vtkPoints(), vtk.vtkPoints()
+        world.SetDataTypeToDouble()
+        local.SetData(numpy_to_vtk(apply_affine(volume_to_node, positions), deep=True))
+        node_to_world.TransformPoints(local, world)
+        return vtk_to_numpy(world.GetData()).copy()
+
+    return to_world
+
+
+def _carried(landmark: DetectedLandmark, to_world: Callable[[FloatArray], FloatArray]) -> DetectedLandmark:
+    steps = np.vstack((np.zeros(3), np.eye(3), -np.eye(3))) * _DERIVATIVE_STEP_MM
+    mapped = to_world(landmark.position_ras + steps)
+    derivative = ((mapped[1:4] - mapped[4:7]) / (2.0 * _DERIVATIVE_STEP_MM)).T
+    radius90_mm = landmark.radius90_mm
+    if radius90_mm is not None:
+        radius90_mm *= float(np.linalg.norm(derivative, ord=2))
+    covariance_ras = derivative @ landmark.covariance_ras @ derivative.T
+    return replace(landmark, position_ras=mapped[0], covariance_ras=covariance_ras, radius90_mm=radius90_mm)
+
+
+def add_landmarks(name: str) -> slicer.vtkMRMLMarkupsFiducialNode:
+    """A new, empty list of landmarks in the scene, displayed the way this extension does."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", name)
+    node.CreateDefaultDisplayNodes()
+    display = node.GetDisplayNode()
+    display.SetSelectedColor(*_POINT_COLOUR)
+    display.SetGlyphScale(_POINT_SIZE_PERCENT)
+    display.SetTextScale(_LABEL_SIZE_PERCENT)
+    return node
+
+
+def set_detection(
+    node: slicer.vtkMRMLMarkupsFiducialNode,
+    detection: Detection,
+    volume_node: slicer.vtkMRMLScalarVolumeNode,
+    descriptions: Mapping[str, str],
+) -> None:
+    """Make a list of landmarks show a detection (in world coordinates), whatever it showed before.
+
+    A landmark flagged missing becomes a control point with the status Missing.
+
+    Args:
+        node: the list.
+        detection: what was found; kept with the node.
+        volume_node: where it was found.
+        descriptions: of landmarks by label.
+    """
+    with slicer.util.NodeModify(node):
+        node.SetFixedNumberOfControlPoints(False)
+        node.RemoveAllControlPoints()
+        for landmark in detection.landmarks:
+            index = node.AddControlPointWorld(vtk.vtkVector3d(*landmark.position_ras), landmark.label)
+            node.SetNthControlPointDescription(index, descriptions.get(landmark.label, ""))
+            node.SetNthControlPointAssociatedNodeID(index, volume_node.GetID())
+            if landmark.missing:
+                node.SetNthControlPointPositionMissing(index)
+        node.SetFixedNumberOfControlPoints(True)
+        node.SetNodeReferenceID(_VOLUME_ROLE, volume_node.GetID())
+        node.SetAttribute(_DETECTION_ATTRIBUTE, json.dumps(detection_to_json(detection)))
+
+
+def detection_of(node: slicer.vtkMRMLMarkupsFiducialNode) -> Detection | None:
+    """The detection a list of landmarks was made from, None if it was not made by a detector."""
+    text = node.GetAttribute(_DETECTION_ATTRIBUTE)
+    return None if text is None else detection_from_json(json.loads(text))
+
+
+def volume_node_of(node: slicer.vtkMRMLMarkupsFiducialNode) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """The volume a list of landmarks was detected in, None if it is not in the scene."""
+    return node.GetNodeReference(_VOLUME_ROLE)
+
+
+def landmark_state(
+    node: slicer.vtkMRMLMarkupsFiducialNode, index: int, predicted: DetectedLandmark | None
+) -> LandmarkState:
+    """What has become of a control point, given what was detected for it, if anything was."""
+    status = node.GetNthControlPointPositionStatus(index)
+    if status == node.PositionMissing:
+        return LandmarkState.MISSING
+    if status != node.PositionDefined:
+        return LandmarkState.UNPLACED
+    if predicted is None:
+        return LandmarkState.PLACED
+    moved_mm = np.linalg.norm(np.array(node.GetNthControlPointPositionWorld(index)) - predicted.position_ras)
+    is_corrected = predicted.missing or moved_mm > _MOVED_MM
+    return LandmarkState.CORRECTED if is_corrected else LandmarkState.PREDICTED
+
+
+def is_untouched_detection(
+    node: slicer.vtkMRMLMarkupsFiducialNode, volume_node: slicer.vtkMRMLScalarVolumeNode, model_name: str
+) -> bool:
+    """Whether a list is what a model found in a volume, and nobody has changed it since."""
+    detection = detection_of(node)
+    if detection is None or detection.model_name != model_name or volume_node_of(node) is not volume_node:
+        return False
+    labels = [node.GetNthControlPointLabel(index) for index in range(node.GetNumberOfControlPoints())]
+    if labels != list(detection.labels):
+        return False
+    untouched = (LandmarkState.MISSING if mark.missing else LandmarkState.PREDICTED for mark in detection.landmarks)
+    return all(
+        landmark_state(node, index, predicted) == state
+        for index, (predicted, state) in enumerate(zip(detection.landmarks, untouched, strict=True))
+    )
+
+
+def landmarks_from_node(node: slicer.vtkMRMLMarkupsNode) -> LandmarkSet:
+    """Control points by label, in world coordinates; those that are not placed, or marked missing, are missing.
+
+    Raises:
+        LandmarkDetectionError: if two control points have the same label.
+    """
+    positions: dict[str, FloatArray | None] = {}
+    descriptions = {}
+    for index in range(node.GetNumberOfControlPoints()):
+        label = node.GetNthControlPointLabel(index)
+        if label in positions:
+            message = f'{node.GetName()}: two points are named "{label}"; give every landmark a name of its own.'
+            raise LandmarkDetectionError(message)
+        is_defined = node.GetNthControlPointPositionStatus(index) == slicer.vtkMRMLMarkupsNode.PositionDefined
+        positions[label] = np.array(node.GetNthControlPointPositionWorld(index)) if is_defined else None
+        if description := node.GetNthControlPointDescription(index):
+            descriptions[label] = description
+    return LandmarkSet(positions, descriptions)
+
+
+def add_plane(plane: StandardPlane) -> slicer.vtkMRMLMarkupsPlaneNode:
+    """A new plane markup in the scene that lies on a standard plane."""
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode", plane.name)
+    with slicer.util.NodeModify(node):
+        node.SetPlaneType(slicer.vtkMRMLMarkupsPlaneNode.PlaneTypePointNormal)
+        node.SetSizeMode(slicer.vtkMRMLMarkupsPlaneNode.SizeModeAbsolute)
+        node.SetOriginWorld(plane.origin_ras)
+        node.SetAxesWorld(plane.x_axis, plane.y_axis, plane.normal)
+        node.SetSizeWorld(*plane.size_mm)
+    return node
+
+
+def show_plane(plane: StandardPlane, slice_node: slicer.vtkMRMLSliceNode) -> None:
+    """Turn a slice view to a standard plane: its x axis to the right and its y axis down, centred on its origin."""
+    slice_node.SetSliceToRASByNTP(*-plane.normal, *plane.x_axis, *plane.origin_ras, _AXIAL_LIKE)
+
+
+def add_volume(volume: Volume) -> slicer.vtkMRMLScalarVolumeNode:
+    """A new scalar volume in the scene with the voxels and geometry of a volume."""
+    return slicer.util.addVolumeFromArray(volume.voxels, ijkToRAS=volume.ijk_to_ras, name=volume.name)
