@@ -1,0 +1,116 @@
+"""From any volume to the frame a model was trained in: orientation, spacing, origin and intensity window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import LandmarkDetectionError
+from .geometry import FloatArray, orientation_of
+from .volume import Volume
+
+_STATISTICS_VOXELS = 400_000
+"""Percentiles and centroids are taken on a regular subset of about this many voxels."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a model expects of a volume.
+
+    Attributes:
+        orientation: direction of the canonical i, j, k axes, such as "RAS".
+        spacing_mm: canonical voxel size along i, j, k; the last one is unused for pictures.
+        low_percentile, high_percentile: of the voxels above the volume's minimum; they become 0 and 1.
+        centre: origin of the frame: the centroid of the windowed intensities, which does not move when a volume
+            is padded, or the centre of the volume.
+    """
+
+    orientation: str
+    spacing_mm: tuple[float, float, float]
+    low_percentile: float = 1.0
+    high_percentile: float = 99.0
+    centre: Literal["foreground", "volume"] = "foreground"
+
+
+@dataclass(frozen=True, eq=False)
+class CanonicalVolume:
+    """A volume in a model's frame: millimetres along the canonical axes from the frame's origin.
+
+    Attributes:
+        voxels: array [k, j, i] in the volume's own data type unless it had to be resampled.
+        spacing_mm: voxel size (3,) along i, j, k.
+        origin_ijk: continuous voxel index (3,) of the frame's origin.
+        frame_to_ras: 4x4 matrix from frame to RAS millimetres.
+        window: intensities that become 0 and 1.
+    """
+
+    voxels: NDArray
+    spacing_mm: FloatArray
+    origin_ijk: FloatArray
+    frame_to_ras: FloatArray
+    window: tuple[float, float]
+
+    @property
+    def size_mm(self) -> FloatArray:
+        """Extent (3,) along i, j, k."""
+        return np.array(self.voxels.shape[::-1]) * self.spacing_mm
+
+
+def canonical_volume(volume: Volume, preprocessing: Preprocessing) -> CanonicalVolume:
+    """Bring a volume into a model's frame, resampling only where its voxels do not fit already.
+
+    Raises:
+        LandmarkDetectionError: if the volume is constant.
+    """
+    gridded = _on_canonical_grid(volume, preprocessing)
+    step = max(1, int(np.ceil((gridded.voxels.size / _STATISTICS_VOXELS) ** (1 / gridded.dimension))))
+    sample = gridded.voxels[::step, ::step, ::step]
+    window = _intensity_window(sample, preprocessing, volume.name)
+    origin_ijk = (np.array(gridded.size) - 1) / 2
+    if preprocessing.centre == "foreground":
+        origin_ijk = _centroid(sample, window) * step
+    frame_to_ras = np.eye(4)
+    frame_to_ras[:3, :3] = gridded.ijk_to_ras[:3, :3] / gridded.spacing_mm
+    frame_to_ras[:3, 3] = (gridded.ijk_to_ras @ np.append(origin_ijk, 1.0))[:3]
+    return CanonicalVolume(gridded.voxels, gridded.spacing_mm, origin_ijk, frame_to_ras, window)
+
+
+def _on_canonical_grid(volume: Volume, preprocessing: Preprocessing) -> Volume:
+    reoriented = volume.reoriented(preprocessing.orientation)
+    if volume.dimension == 3:
+        return reoriented.resampled(preprocessing.spacing_mm, preprocessing.orientation)
+    if reoriented.voxels.shape[0] != 1:
+        # A picture that is not axial has no left and right of its own: it stays as it is stored.
+        slice_axis = volume.voxels.shape.index(1)
+        reoriented = volume if slice_axis == 0 else volume.reoriented(_slice_axis_last(volume))
+    in_plane = np.array(preprocessing.spacing_mm[:2])
+    return reoriented.resampled(np.append(in_plane, reoriented.spacing_mm[2]))
+
+
+def _slice_axis_last(volume: Volume) -> str:
+    letters = orientation_of(volume.ijk_to_ras)
+    slice_axis = volume.size.index(1)
+    return "".join(letters[axis] for axis in range(3) if axis != slice_axis) + letters[slice_axis]
+
+
+def _intensity_window(sample: NDArray, preprocessing: Preprocessing, name: str) -> tuple[float, float]:
+    foreground = sample[sample > sample.min()]
+    if foreground.size == 0:
+        message = f"{name}: every voxel has the same value, so there is nothing to find; choose another volume."
+        raise LandmarkDetectionError(message)
+    low, high = np.percentile(foreground, [preprocessing.low_percentile, preprocessing.high_percentile])
+    if high <= low:
+        low, high = float(sample.min()), float(sample.max())
+    return float(low), float(high)
+
+
+def _centroid(sample: NDArray, window: tuple[float, float]) -> FloatArray:
+    low, high = window
+    weights = np.clip((sample.astype(np.float32) - low) / (high - low), 0.0, 1.0)
+    sums = [
+        weights.sum(axis=tuple(other for other in range(3) if other != axis), dtype=np.float64) for axis in (2, 1, 0)
+    ]
+    return np.array([np.arange(len(profile)) @ profile / profile.sum() for profile in sums])
