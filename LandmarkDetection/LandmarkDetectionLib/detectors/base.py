@@ -1,0 +1,158 @@
+"""The interface of every detector: a volume in, a Detection out."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import DetectionCancelled, LandmarkDetectionError
+from ..geometry import FloatArray, apply_affine
+from ..landmarks import DetectedLandmark, Detection, LandmarkSet
+from ..models.bundle import ModelBundle
+from ..preprocessing import CanonicalVolume, canonical_volume
+from ..volume import Volume
+
+ProgressCallback = Callable[[float, str], None]
+CancelledCallback = Callable[[], bool]
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """Where a method found the landmarks, in the model's frame.
+
+    Attributes:
+        positions_mm: (n, 3).
+        covariances_mm2: (n, 3, 3).
+        path_mm: (steps, n, 3), or None if the method does not iterate.
+    """
+
+    positions_mm: FloatArray
+    covariances_mm2: FloatArray
+    path_mm: FloatArray | None = None
+
+
+class Detector(ABC):
+    """A model on a device. Subclasses implement `_locate`; all else is the same for every method.
+
+    Args:
+        bundle: the model.
+        device: where to run.
+    """
+
+    def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
+        self.bundle = bundle
+        self.card = bundle.card
+        self.device = device
+
+    @abstractmethod
+    def _locate(
+        self,
+        canonical: CanonicalVolume,
+        progress: ProgressCallback,
+        cancelled: CancelledCallback,
+        generator: np.random.Generator,
+    ) -> Located:
+        """Find the landmarks in a canonical volume."""
+
+    def detect(
+        self,
+        volume: Volume,
+        *,
+        progress: ProgressCallback | None = None,
+        cancelled: CancelledCallback | None = None,
+        seed: int = 0,
+    ) -> Detection:
+        """Find the model's landmarks in a volume. The same seed on the same device gives the same result.
+
+        Args:
+            volume: of the dimension and modality the model card names.
+            progress: called with a fraction from 0 to 1 and a text.
+            cancelled: asked between network calls.
+            seed: of the random initialisations.
+
+        Raises:
+            LandmarkDetectionError: if the volume is constant or of the wrong dimension.
+            DetectionCancelled: if `cancelled` returned true.
+        """
+        progress = progress or (lambda _fraction, _text: None)
+        cancelled = cancelled or (lambda: False)
+        started = time.perf_counter()
+        self._check_dimension(volume)
+        progress(0.0, "Preparing the volume")
+        canonical = canonical_volume(volume, self.card.preprocessing)
+        if cancelled():
+            raise DetectionCancelled
+        located = self._locate(canonical, progress, cancelled, np.random.default_rng(seed))
+        progress(1.0, "Done")
+        return Detection(
+            landmarks=self._landmarks(located, canonical, volume),
+            model_name=self.card.name,
+            model_version=self.card.version,
+            weights_sha256=self.bundle.weights_sha256,
+            device=str(self.device),
+            seconds=time.perf_counter() - started,
+            seed=seed,
+            path_ras=None if located.path_mm is None else apply_affine(canonical.frame_to_ras, located.path_mm),
+            notes=self._notes(canonical),
+        )
+
+    def shape_space_error_mm(
+        self,
+        volume: Volume,  # noqa: ARG002 - methods without a shape space need neither
+        landmarks: LandmarkSet,  # noqa: ARG002
+    ) -> NDArray[np.float64] | None:
+        """Error (n,) in millimetres that the model's restricted shape space alone causes; None if it has none.
+
+        NaN where the truth is missing.
+        """
+        return None
+
+    def _check_dimension(self, volume: Volume) -> None:
+        if volume.dimension != self.card.dimension:
+            kinds = {2: "single pictures (2D)", 3: "volumes (3D)"}
+            message = (
+                f"{volume.name}: the model {self.card.name} works on {kinds[self.card.dimension]}, "
+                f"and this image has {'x'.join(map(str, volume.size))} voxels; choose another model or image."
+            )
+            raise LandmarkDetectionError(message)
+
+    def _landmarks(self, located: Located, canonical: CanonicalVolume, volume: Volume) -> tuple[DetectedLandmark, ...]:
+        positions = apply_affine(canonical.frame_to_ras, located.positions_mm)
+        rotation = canonical.frame_to_ras[:3, :3]
+        covariances = rotation @ located.covariances_mm2 @ rotation.T
+        # A picture has no thickness to fall out of.
+        within = np.ones(len(positions), dtype=bool) if self.card.dimension == 2 else volume.contains(positions)
+        radii = {} if self.card.calibration is None else self.card.calibration.radius90_mm
+        return tuple(
+            DetectedLandmark(
+                label=definition.label,
+                position_ras=position,
+                covariance_ras=covariance,
+                presence=float(inside),
+                missing=not inside,
+                radius90_mm=radii.get(definition.label),
+            )
+            for definition, position, covariance, inside in zip(
+                self.card.landmarks, positions, covariances, within, strict=True
+            )
+        )
+
+    def _notes(self, canonical: CanonicalVolume) -> tuple[str, ...]:
+        seen = self.card.field_of_view_mm
+        axes = slice(0, self.card.dimension)
+        size = canonical.size_mm[axes]
+        if np.all(size >= 0.9 * np.array(seen.minimum)[axes]) and np.all(size <= 1.1 * np.array(seen.maximum)[axes]):
+            return ()
+        measured, smallest, largest = (
+            " x ".join(f"{side:.0f}" for side in np.array(sides)[axes]) for sides in (size, seen.minimum, seen.maximum)
+        )
+        return (
+            f"The field of view of {measured} mm is unlike the {smallest} to {largest} mm that {self.card.name} "
+            "was trained on: check the result with care.",
+        )

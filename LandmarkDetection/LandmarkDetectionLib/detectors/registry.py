@@ -1,0 +1,66 @@
+"""Which class runs which method, on which device."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+from collections.abc import Mapping
+
+import torch
+
+from ..errors import LandmarkDetectionError
+from ..models.bundle import ModelBundle
+from .base import Detector
+
+DETECTORS = {
+    "pin": "pin:PINDetector",
+    "pin-single": "pin:PINSingleDetector",
+}
+"""Method in a model card -> module in this package and class."""
+
+
+def load_detector(bundle: ModelBundle, device: str = "auto", options: Mapping[str, str] | None = None) -> Detector:
+    """The detector of a bundle, ready on a device.
+
+    Args:
+        bundle: the model.
+        device: "auto", "cpu", "cuda" or "mps".
+        options: entries of the card's `inference` object to replace, as typed on a command line.
+
+    Raises:
+        LandmarkDetectionError: if the method, the device or an option does not exist.
+    """
+    card = bundle.card
+    if card.method not in DETECTORS:
+        message = f"The model {card.name} uses the method {card.method}, which this version lacks; update the program."
+        raise LandmarkDetectionError(message)
+    if options:
+        inference = {**card.inference, **{key: _parse_option(value) for key, value in options.items()}}
+        bundle = dataclasses.replace(bundle, card=dataclasses.replace(card, inference=inference))
+    module, class_name = DETECTORS[card.method].split(":")
+    detector_class = getattr(importlib.import_module(f".{module}", __package__), class_name)
+    return detector_class(bundle, resolve_device(device))
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device a name stands for; "auto" takes the best there is.
+
+    Raises:
+        LandmarkDetectionError: if the device is unknown or not present.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, is_present in present.items() if is_present))
+    if not present.get(name, False):
+        choices = ", ".join(kind for kind, is_present in present.items() if is_present)
+        message = f'There is no device "{name}" here; choose auto or one of: {choices}.'
+        raise LandmarkDetectionError(message)
+    return torch.device(name)
+
+
+def _parse_option(value: str) -> object:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value
