@@ -6,11 +6,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from ..files.atomic import whole_file
 from ..files.images import write_volume
 from ..files.markups import write_markups
+from ..volume import Volume
 from .anatomy import PHANTOM_LANDMARKS
-from .simulation import generate_phantom
+from .simulation import Phantom, generate_phantom
+
+_SCANNER_SPACING_MM = 0.5
 
 _DESCRIPTION = {
     "name": "fetal-phantom",
@@ -24,9 +29,22 @@ _DESCRIPTION = {
 
 
 def write_phantom_dataset(
-    folder: Path | str, counts: Mapping[str, int], first_seed: int = 0, spacing_mm: float = 1.0
+    folder: Path | str,
+    counts: Mapping[str, int],
+    first_seed: int = 0,
+    spacing_mm: float = 1.0,
+    averaged_share: float = 0.0,
 ) -> None:
-    """Write a dataset folder: consecutive seeds fill the splits, so datasets of disjoint seeds share no head."""
+    """Write a dataset folder: consecutive seeds fill the splits, so datasets of disjoint seeds share no head.
+
+    Args:
+        folder: of the dataset.
+        counts: phantoms in each split.
+        first_seed: seed of the first phantom.
+        spacing_mm: voxel size of the volumes.
+        averaged_share: share of the phantoms that are rendered at the scanner's 0.5 mm and averaged down, as detection
+            treats a scan, instead of rendered at `spacing_mm`, which is faster; their speckle differs.
+    """
     folder = Path(folder)
     for part in ("volumes", "landmarks"):
         (folder / part).mkdir(parents=True, exist_ok=True)
@@ -35,13 +53,22 @@ def write_phantom_dataset(
     for name, count in counts.items():
         split[name] = []
         for _ in range(count):
-            phantom = generate_phantom(seed, spacing_mm)
+            done = seed - first_seed
+            is_averaged = int((done + 1) * averaged_share) > int(done * averaged_share)
+            phantom = _averaged_phantom(seed, spacing_mm) if is_averaged else generate_phantom(seed, spacing_mm)
             case = phantom.volume.name
             write_volume(phantom.volume, folder / "volumes" / f"{case}.nii.gz")
             write_markups(phantom.landmarks, folder / "landmarks" / f"{case}.mrk.json")
             split[name].append(case)
             seed += 1
     _write_description(folder, split)
+
+
+def _averaged_phantom(seed: int, spacing_mm: float) -> Phantom:
+    fine = generate_phantom(seed, _SCANNER_SPACING_MM)
+    coarse = fine.volume.resampled((spacing_mm, spacing_mm, spacing_mm))
+    voxels = np.round(coarse.voxels).astype(np.uint8)
+    return Phantom(Volume(voxels, coarse.ijk_to_ras, coarse.name), fine.landmarks)
 
 
 def _write_description(folder: Path, split: Mapping[str, list[str]]) -> None:
