@@ -1,0 +1,126 @@
+"""Random variants of a case: another pose and size, another look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..geometry import FloatArray, rotation_matrix
+from ..landmarks import LandmarkSet
+from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume
+from ..volume import Volume
+
+if TYPE_CHECKING:
+    from monai.transforms import Compose
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How far variants may differ from their case.
+
+    Attributes:
+        rotation_deg: largest rotation about each axis; in 2D about the axis through the picture.
+        mirror: whether half of the variants are mirror images; only where left and right cannot be told apart.
+        scale: largest relative change of size, the same along all axes.
+        stretch: largest further relative change along each axis.
+        centre_shift_mm: standard deviation by which the frame's origin is misplaced, as another field of view would.
+        gamma, noise, blur_mm, bias: strongest change of the contrast curve (log), noise (share of the window),
+            smoothing and shading.
+    """
+
+    rotation_deg: float = 0.0
+    mirror: bool = False
+    scale: float = 0.0
+    stretch: float = 0.0
+    centre_shift_mm: float = 0.0
+    gamma: float = 0.0
+    noise: float = 0.0
+    blur_mm: float = 0.0
+    bias: float = 0.0
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A case in the model's frame.
+
+    Attributes:
+        canonical: the volume, its origin moved by the augmentation.
+        windowed: voxels [k, j, i] from 0 to 1 over the intensity window.
+        landmarks: in RAS millimetres of `canonical`.
+    """
+
+    canonical: CanonicalVolume
+    windowed: FloatArray
+    landmarks: LandmarkSet
+
+
+@dataclass
+class Augmenter:
+    """Makes variants of cases.
+
+    Geometry changes by moving the case in the world and letting the detector's own preprocessing resample it, so that
+    landmarks follow exactly. Contrast changes by MONAI's transforms.
+    """
+
+    augmentation: Augmentation
+    preprocessing: Preprocessing
+    dimension: int
+    _look: Compose | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        self._look = _intensity_transforms(self.augmentation, self.preprocessing.spacing_mm[0])
+
+    def __call__(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Variant:
+        """A random variant of a case."""
+        motion = self._random_motion(volume.centre_ras, generator)
+        moved = Volume(volume.voxels, motion @ volume.ijk_to_ras, volume.name)
+        canonical = canonical_volume(moved, self.preprocessing)
+        canonical = self._with_shifted_origin(canonical, generator)
+        low, high = canonical.window
+        windowed = np.clip((canonical.voxels.astype(np.float32) - low) / (high - low), 0.0, 1.0)
+        self._look.set_random_state(seed=int(generator.integers(2**31)))
+        windowed = np.clip(np.asarray(self._look(windowed[None]))[0], 0.0, 1.0)
+        return Variant(canonical, windowed, landmarks.transformed(motion))
+
+    def _random_motion(self, centre: FloatArray, generator: np.random.Generator) -> FloatArray:
+        """A 4x4 affine map of RAS space about a centre."""
+        most = self.augmentation
+        linear = np.eye(3)
+        axes = np.eye(3) if self.dimension == 3 else np.eye(3)[2:]
+        for axis in axes:
+            linear = linear @ rotation_matrix(axis, generator.uniform(-1, 1) * most.rotation_deg)
+        if most.mirror and generator.random() < 0.5:
+            linear = linear @ np.diag([-1.0, 1.0, 1.0])
+        size = 1 + generator.uniform(-1, 1) * most.scale
+        linear = linear @ np.diag(size * (1 + generator.uniform(-1, 1, 3) * most.stretch))
+        motion = np.eye(4)
+        motion[:3, :3] = linear
+        motion[:3, 3] = centre - linear @ centre
+        return motion
+
+    def _with_shifted_origin(self, canonical: CanonicalVolume, generator: np.random.Generator) -> CanonicalVolume:
+        shift_mm = generator.normal(0.0, 1.0, 3) * self.augmentation.centre_shift_mm
+        if self.dimension == 2:
+            shift_mm[2] = 0.0
+        frame_to_ras = canonical.frame_to_ras.copy()
+        frame_to_ras[:3, 3] += frame_to_ras[:3, :3] @ shift_mm
+        origin_ijk = canonical.origin_ijk + shift_mm / canonical.spacing_mm
+        return CanonicalVolume(canonical.voxels, canonical.spacing_mm, origin_ijk, frame_to_ras, canonical.window)
+
+
+def _intensity_transforms(most: Augmentation, voxel_mm: float) -> Compose:
+    from monai.transforms import Compose, RandAdjustContrast, RandBiasField, RandGaussianNoise, RandGaussianSmooth
+
+    transforms = []
+    if most.gamma > 0:
+        transforms.append(RandAdjustContrast(prob=0.7, gamma=(np.exp(-most.gamma), np.exp(most.gamma))))
+    if most.bias > 0:
+        transforms.append(RandBiasField(prob=0.5, degree=2, coeff_range=(-most.bias, most.bias)))
+    if most.blur_mm > 0:
+        sigma = (0.0, most.blur_mm / voxel_mm)
+        transforms.append(RandGaussianSmooth(prob=0.3, sigma_x=sigma, sigma_y=sigma, sigma_z=sigma))
+    if most.noise > 0:
+        transforms.append(RandGaussianNoise(prob=0.5, std=most.noise))
+    return Compose(transforms)

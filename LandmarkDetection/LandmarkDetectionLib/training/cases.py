@@ -1,0 +1,25 @@
+"""The cases of a dataset folder, read once for training."""
+
+from __future__ import annotations
+
+from tqdm import tqdm
+
+from ..errors import LandmarkDetectionError
+from ..files.dataset import Dataset
+from .pool import TrainingCase
+
+
+def read_cases(dataset: Dataset, split: str) -> list[TrainingCase]:
+    """Volumes and true landmarks of one split.
+
+    Raises:
+        LandmarkDetectionError: if the split is empty or a case cannot be read.
+    """
+    cases = dataset.split(split)
+    if not cases:
+        message = f'{dataset.folder}: its split "{split}" has no case; name some in its dataset.json.'
+        raise LandmarkDetectionError(message)
+    return [
+        TrainingCase(case.name, case.read_volume(), case.read_landmarks())
+        for case in tqdm(cases, desc=f"Reading {split}", unit="case", leave=False)
+    ]

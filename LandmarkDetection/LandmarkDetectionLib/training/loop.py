@@ -1,0 +1,89 @@
+"""The training loop every method shares: checkpoints by validation error, resume, logs and a time limit."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from torch.utils.data import DataLoader, IterableDataset
+
+from ..detectors.precision import has_bfloat16
+from ..errors import LandmarkDetectionError
+from .recipe import Optimisation
+
+MONITORED = "validation_error_mm"
+
+
+class Loop:
+    """One training run in a folder of its own.
+
+    Args:
+        folder: for checkpoints and logs.
+        optimisation: length and validation interval.
+        device: to train on.
+    """
+
+    def __init__(self, folder: Path, optimisation: Optimisation, device: torch.device) -> None:
+        self._folder = folder
+        self._optimisation = optimisation
+        self._device = device
+        self._timer = Timer(duration=timedelta(minutes=optimisation.minutes), interval="step", verbose=False)
+
+    def elapsed_share(self) -> float:
+        """Share of the allowed wall time that has passed, earlier parts of a resumed run included."""
+        return self._timer.time_elapsed("train") / (60.0 * self._optimisation.minutes)
+
+    def fit(self, module: lightning.LightningModule, samples: IterableDataset, *, resume: bool) -> float:
+        """Train; leaves in the module the weights with the smallest validation error and returns that error.
+
+        Raises:
+            LandmarkDetectionError: if the training ended before its first validation.
+        """
+        checkpoints = ModelCheckpoint(
+            self._folder, filename="best", monitor=MONITORED, save_last=True, enable_version_counter=False
+        )
+        trainer = self._trainer(checkpoints)
+        last = self._folder / "last.ckpt"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+            trainer.fit(
+                module,
+                DataLoader(samples, batch_size=None),
+                DataLoader([0]),
+                ckpt_path=last if resume and last.exists() else None,
+                weights_only=True,
+            )
+        return self._restore_best(module, checkpoints)
+
+    def _trainer(self, checkpoints: ModelCheckpoint) -> lightning.Trainer:
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        every = min(self._optimisation.validate_every, self._optimisation.steps)
+        return lightning.Trainer(
+            accelerator={"cuda": "gpu"}.get(self._device.type, self._device.type),
+            devices=1,
+            max_steps=self._optimisation.steps,
+            precision="bf16-mixed" if has_bfloat16(self._device) else "32-true",
+            val_check_interval=every,
+            check_val_every_n_epoch=None,
+            num_sanity_val_steps=0,
+            gradient_clip_val=self._optimisation.gradient_clip or None,
+            log_every_n_steps=min(50, every),
+            callbacks=[checkpoints, self._timer, TQDMProgressBar(refresh_rate=20)],
+            logger=CSVLogger(self._folder, name="", version=""),
+            enable_model_summary=False,
+        )
+
+    def _restore_best(self, module: lightning.LightningModule, checkpoints: ModelCheckpoint) -> float:
+        if not checkpoints.best_model_path:
+            message = f"The training in {self._folder} ended before its first validation; allow it more time or steps."
+            raise LandmarkDetectionError(message)
+        best = torch.load(checkpoints.best_model_path, weights_only=True, map_location="cpu")
+        module.load_state_dict(best["state_dict"])
+        return float(checkpoints.best_model_score)

@@ -1,0 +1,121 @@
+"""Training samples of PIN: patches cut around random shapes, and how far those are from the truth."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from ..detectors.patches import cut_patches
+from ..detectors.pin_search import PINNetworkSettings, as_network_input, displacement_scale_mm
+from ..shape_model import ShapeModel
+from .pool import CasePool
+
+_NEAREST_SPREAD = 0.02
+_WIDEST_SPREAD = 0.7
+"""Range, in standard deviations of the modes, of how far "near" starts lie from the truth."""
+
+
+@dataclass(frozen=True, eq=False)
+class PINBatch:
+    """Patches (batch, channels, s, s), scaled displacements (batch, outputs), and their directions (batch,)."""
+
+    patches: Tensor
+    displacements: Tensor
+    directions: Tensor
+
+    def to(self, device: torch.device) -> PINBatch:
+        """The same batch on a device."""
+        return PINBatch(self.patches.to(device), self.displacements.to(device), self.directions.to(device))
+
+
+class PINSamples(IterableDataset):
+    """Endless batches drawn from a pool of cases.
+
+    A share of the starts lies near the truth, as most positions of a search do; the others anywhere within 3 standard
+    deviations, as the paper has it. The target is the displacement of the mode weights in units of
+    `displacement_scale_mm`, counted from the voxels the patches were cut at.
+
+    Args:
+        pool: the cases; a batch takes its samples from random ones.
+        landmarks: which of the pool's landmarks the network sees, by index.
+        shape_model: the space it moves in.
+        settings: of the network.
+        batch_size: samples a batch.
+        near_share: share of starts near the truth.
+        renew_every: batches after which one case of the pool is replaced.
+        seed: of the random starts.
+    """
+
+    def __init__(
+        self,
+        pool: CasePool,
+        landmarks: list[int],
+        shape_model: ShapeModel,
+        settings: PINNetworkSettings,
+        *,
+        batch_size: int,
+        near_share: float,
+        renew_every: int,
+        seed: int,
+    ) -> None:
+        self._pool = pool
+        self._landmarks = landmarks
+        self._settings = settings
+        self._batch_size = batch_size
+        self._near_share = near_share
+        self._renew_every = renew_every
+        self._random = torch.Generator().manual_seed(seed)
+        self._shape_model = shape_model
+        self._mean = torch.tensor(shape_model.mean, dtype=torch.float32)
+        self._basis = torch.tensor(shape_model.eigenvectors, dtype=torch.float32)
+        self._deviations = torch.tensor(shape_model.standard_deviations_mm, dtype=torch.float32)
+        self._scale = torch.tensor(displacement_scale_mm(shape_model, settings), dtype=torch.float32)
+
+    def __iter__(self) -> Iterator[PINBatch]:
+        for batch in itertools.count(1):
+            yield self._draw()
+            if batch % self._renew_every == 0:
+                self._pool.renew(1)
+
+    def _draw(self) -> PINBatch:
+        cases = torch.randint(len(self._pool), (self._batch_size,), generator=self._random)
+        truths = self._weights_of(self._pool.truths_mm[cases][:, :, self._landmarks])
+        voxels, cut_at = self._cut_positions(cases, self._starts(truths[:, 0]))
+        nearest = (truths - cut_at[:, None]).norm(dim=-1).argmin(1)
+        displacements = (truths[torch.arange(len(cases)), nearest] - cut_at) / self._scale
+        largest = displacements.abs().argmax(1)
+        is_negative = displacements.gather(1, largest[:, None])[:, 0] <= 0
+        patches = cut_patches(self._pool.padded, cases, voxels.flip(-1), self._settings.patch_size)
+        return PINBatch(as_network_input(patches), displacements, 2 * largest + is_negative)
+
+    def _weights_of(self, shapes_mm: Tensor) -> Tensor:
+        """Mode weights (batch, alternatives, modes) of shapes (batch, alternatives, n, 3), gaps filled by the model."""
+        weights = (shapes_mm.flatten(-2) - self._mean) @ self._basis.T
+        for gap in torch.isnan(weights).any(-1).nonzero():
+            projected = self._shape_model.project(shapes_mm[tuple(gap)].numpy())
+            weights[tuple(gap)] = torch.from_numpy(projected).float()
+        return weights
+
+    def _starts(self, truths: Tensor) -> Tensor:
+        """Mode weights (batch, modes) to start from."""
+        size = (len(truths), 1)
+        span = math.log(_WIDEST_SPREAD / _NEAREST_SPREAD)
+        spread = _NEAREST_SPREAD * torch.exp(torch.rand(size, generator=self._random) * span)
+        near = truths + spread * self._deviations * torch.randn(truths.shape, generator=self._random)
+        anywhere = (torch.rand(truths.shape, generator=self._random) * 6.0 - 3.0) * self._deviations
+        return torch.where(torch.rand(size, generator=self._random) < self._near_share, near, anywhere)
+
+    def _cut_positions(self, cases: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """Voxels ijk (batch, n, 3) nearest to the starts, and their mode weights (batch, modes)."""
+        positions = (self._mean + starts @ self._basis).unflatten(-1, (-1, 3))
+        origins = self._pool.origins_ijk[cases][:, None]
+        ijk = (positions / self._pool.spacing_mm + origins).round().long()
+        voxels = torch.minimum(ijk.clamp(min=0), self._pool.size_ijk - 1)
+        rounded = (voxels - origins) * self._pool.spacing_mm
+        return voxels, (rounded.flatten(1) - self._mean) @ self._basis.T

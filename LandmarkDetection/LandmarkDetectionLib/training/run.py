@@ -1,0 +1,151 @@
+"""Training from a dataset folder to a model bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..detectors.pin_search import PINNetworkSettings
+from ..detectors.registry import resolve_device
+from ..errors import LandmarkDetectionError
+from ..files.dataset import Dataset
+from ..models.bundle import load_bundle, save_bundle
+from ..models.bundle_files import check_bundle_folder
+from ..models.card import ModelCard
+from ..models.record import parse_record
+from .cases import read_cases
+from .pin_training import TrainingJob, train_pin, train_pin_single
+from .pool import TrainingCase
+from .recipe import TrainingRecipe, load_recipe
+
+METHODS = {"pin": train_pin, "pin-single": train_pin_single}
+"""Method -> the function that trains it."""
+
+
+def train(
+    dataset_folder: Path | str,
+    method: str,
+    output: Path | str,
+    *,
+    preset: str = "standard",
+    device: str = "auto",
+    config: Path | str | None = None,
+    resume: bool = False,
+    init_from: Path | str | None = None,
+    seed: int = 0,
+) -> ModelCard:
+    """Train a model on the train split of a dataset, choosing the best weights on its validation split.
+
+    Checkpoints and logs lie beside the bundle, in a folder of its name with ".training" added.
+
+    Args:
+        dataset_folder: with the splits train and validation.
+        method: one of `METHODS`.
+        output: folder of the new bundle; its name becomes the model's name.
+        preset: "quick", "standard" or "paper".
+        device: "auto", "cpu", "cuda" or "mps".
+        config: JSON file that changes entries of the preset.
+        resume: go on with an interrupted training of the same output.
+        init_from: bundle of the same method and landmarks whose weights to start from.
+        seed: of all randomness.
+
+    Returns:
+        The card of the new bundle.
+
+    Raises:
+        LandmarkDetectionError: if the call, the dataset or the configuration is not usable.
+    """
+    if method not in METHODS:
+        message = f'There is no training for the method "{method}"; choose one of: {", ".join(METHODS)}.'
+        raise LandmarkDetectionError(message)
+    output = Path(output)
+    check_bundle_folder(output)
+    work = output.with_name(output.name + ".training")
+    recipe = load_recipe(preset, config)
+    chosen_device = resolve_device(device)
+    dataset = Dataset.load(dataset_folder)
+    initial = None if init_from is None else load_bundle(init_from)
+    cases, validation = read_cases(dataset, "train"), read_cases(dataset, "validation")
+    work.mkdir(parents=True, exist_ok=True)
+    if initial is None:
+        card = draft_card(dataset, cases, recipe, method=method, name=output.name, preset=preset)
+    else:
+        _check_same_task(initial.card, method, dataset)
+        card = _card_of_continuation(initial.card, output.name, preset, dataset, cases)
+    job = TrainingJob(card, cases, validation, recipe, chosen_device, work, resume, initial, seed)
+    card, weights, error_mm = METHODS[method](job)
+    notes = f"Mean error on the {len(validation)} validation cases that chose the weights: {error_mm:.2f} mm."
+    card = dataclasses.replace(card, training=dataclasses.replace(card.training, notes=notes))
+    return save_bundle(output, card, {name: value.half().contiguous() for name, value in weights.items()})
+
+
+def draft_card(
+    dataset: Dataset, cases: list[TrainingCase], recipe: TrainingRecipe, *, method: str, name: str, preset: str
+) -> ModelCard:
+    """The card of a model to be trained: what the dataset says, what the recipe adds, what can be measured."""
+    settings = parse_record(PINNetworkSettings, recipe.network, "network settings")
+    dimension = cases[0].volume.dimension
+    preprocessing = {
+        "orientation": "RAS" if dimension == 3 else "LPS",
+        "spacing_mm": _spacing_for(settings.patch_size, cases),
+        **recipe.preprocessing,
+    }
+    sizes = np.array([np.array(case.volume.size) * case.volume.spacing_mm for case in cases])
+    card: dict[str, Any] = {
+        "format_version": 1,
+        "name": name,
+        "version": "1.0.0",
+        "method": method,
+        "modality": dataset.modality,
+        "anatomy": dataset.name,
+        "dimension": dimension,
+        "description": f"Landmarks of the dataset {dataset.name}.",
+        "landmarks": [dataclasses.asdict(definition) for definition in dataset.definitions],
+        "interchangeable": [list(pair) for pair in dataset.interchangeable],
+        "preprocessing": preprocessing,
+        "network": recipe.network,
+        "inference": recipe.inference,
+        "field_of_view_mm": {"minimum": sizes.min(0).tolist(), "maximum": sizes.max(0).tolist()},
+        "rotation_range_deg": recipe.augmentation.rotation_deg,
+        "training": {"data": dataset.source, "cases": len(cases), "licence": dataset.licence, "preset": preset},
+        "licence": dataset.licence,
+        "citation": dataset.citation,
+        "limitations": "Not tested beyond the dataset it was trained on.",
+        **recipe.card,
+    }
+    return ModelCard.from_json(json.loads(json.dumps(card)), "the new model's card")
+
+
+def _spacing_for(patch_size: int, cases: list[TrainingCase]) -> list[float]:
+    """A voxel size at which a patch spans what the landmarks span on average, in two digits."""
+    shapes = [case.landmarks.to_array() for case in cases]
+    span_mm = np.mean([np.nanmax(np.ptp(shape[np.isfinite(shape).all(1)], axis=0)) for shape in shapes])
+    spacing = float(f"{max(span_mm, 1e-3) / patch_size:.2g}")
+    return [spacing] * 3
+
+
+def _check_same_task(card: ModelCard, method: str, dataset: Dataset) -> None:
+    if card.method != method or set(card.labels) != {definition.label for definition in dataset.definitions}:
+        message = (
+            f"The model {card.name} cannot be trained further here: its method ({card.method}) or its landmarks "
+            "differ; choose a model of the same method and landmarks."
+        )
+        raise LandmarkDetectionError(message)
+
+
+def _card_of_continuation(
+    card: ModelCard, name: str, preset: str, dataset: Dataset, cases: list[TrainingCase]
+) -> ModelCard:
+    """The card of a model that starts from another: the same frame, network and shape model, nothing measured yet."""
+    training = dataclasses.replace(
+        card.training,
+        data=f"{card.training.data}; then {dataset.source or dataset.name}",
+        cases=card.training.cases + len(cases),
+        licence=f"{card.training.licence}; then {dataset.licence}",
+        preset=preset,
+    )
+    return dataclasses.replace(card, name=name, training=training, accuracy=(), calibration=None)
