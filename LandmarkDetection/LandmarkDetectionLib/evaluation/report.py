@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..text_table import text_table
+
 Summary = Mapping[str, Any]
 
 ABSENT = "–"
@@ -43,14 +45,14 @@ def columns(summary: Summary) -> dict[str, str]:
 
 def format_summary(report: Mapping[str, Any]) -> str:
     """A report as plain text: the model's numbers with the baselines beside them."""
-    lines = [_heading(report), "", *_aligned({title: columns(one) for title, one in comparison(report).items()})]
+    lines = [_heading(report), "", _text({title: columns(one) for title, one in comparison(report).items()})]
     if report["overall"]["seconds_per_case"] is not None:
         lines += ["", f"Seconds per case: {report['overall']['seconds_per_case']:.2f}"]
     if report["shape_space_mm"] is not None:
         lines += ["", f"Error of the model's shape space alone: {millimetres(report['shape_space_mm'])} mm"]
     for title, rows in (("Plane", plane_rows(report)), ("Measurement", measurement_rows(report))):
         if rows:
-            lines += ["", *_aligned(rows, title)]
+            lines += ["", _text(rows, title)]
     if report["landmarks_unknown_to_model"]:
         lines += ["", f"Not found by this model: {', '.join(report['landmarks_unknown_to_model'])}"]
     lines += [f"\n{one['case']}: {one['message']}" for one in report["failed"]]
@@ -105,12 +107,6 @@ def _mean_and_sd(spread: Mapping[str, float | None]) -> str:
     return f"{millimetres(spread['mean'])} ± {millimetres(spread['sd'])}"
 
 
-def _aligned(rows: Mapping[str, Mapping[str, str]], corner: str = "") -> list[str]:
-    """Lines of a text table: titles to the left, numbers to the right."""
-    headings = list(next(iter(rows.values())))
-    cells = [[corner, *headings], *([title, *row.values()] for title, row in rows.items())]
-    widths = [max(len(row[index]) for row in cells) for index in range(len(headings) + 1)]
-    return [
-        "  ".join(cell.rjust(width) if index else cell.ljust(width) for index, (cell, width) in enumerate(pairs))
-        for pairs in (zip(row, widths, strict=True) for row in cells)
-    ]
+def _text(rows: Mapping[str, Mapping[str, str]], corner: str = "") -> str:
+    headings = [corner, *next(iter(rows.values()))]
+    return text_table(headings, [[title, *row.values()] for title, row in rows.items()])

@@ -58,7 +58,8 @@ def _error_rows(evaluation: Evaluation) -> Iterator[list[str]]:
     for row, column in np.argwhere(table.is_counted):
         error_mm = table.errors_mm[row, column]
         status = FAILED if np.isnan(error_mm) else MISSING if table.is_flagged[row, column] else DETECTED
-        positions = apply_affine(RAS_TO_LPS, np.stack([table.predicted_ras[row, column], table.true_ras[row, column]]))
+        pair_ras = np.stack([table.predicted_ras[row, column], table.true_ras[row, column]])
+        positions = apply_affine(RAS_TO_LPS, pair_ras) + 0.0  # no negative zeros
         numbers = ["" if np.isnan(number) else f"{number:.4f}" for number in (error_mm, *positions.ravel())]
         yield [evaluation.outcomes[row].case.name, table.labels[column], status, *numbers]
 
