@@ -1,0 +1,48 @@
+"""landmark-detection train: a dataset folder in, a model bundle out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .arguments import add_device_argument
+from .output import add_json_argument, print_json
+
+
+def add_parser(commands: argparse._SubParsersAction) -> None:
+    """Add the command and its arguments."""
+    text = "train a model on a dataset folder"
+    parser = commands.add_parser("train", help=text, description=text)
+    parser.add_argument("--dataset", metavar="FOLDER", type=Path, required=True, help="volumes with their landmarks")
+    parser.add_argument("--method", required=True, help="for example pin")
+    parser.add_argument("--output", metavar="BUNDLE", type=Path, required=True, help="folder of the new model")
+    parser.add_argument("--preset", choices=("quick", "standard", "paper"), default="standard")
+    add_device_argument(parser)
+    parser.add_argument("--config", metavar="FILE.json", type=Path, help="settings that replace those of the preset")
+    parser.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
+    parser.add_argument("--init-from", metavar="BUNDLE", help="start from the weights of this model")
+    parser.add_argument("--folds", metavar="K", type=int, help="cross-validate with K folds")
+    add_json_argument(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and say where the bundle is."""
+    from ..models.registry import find_model
+    from ..training.run import train
+
+    card = train(
+        arguments.dataset,
+        arguments.method,
+        arguments.output,
+        preset=arguments.preset,
+        device=arguments.device,
+        config=arguments.config,
+        resume=arguments.resume,
+        init_from=None if arguments.init_from is None else find_model(arguments.init_from),
+    )
+    if arguments.json:
+        print_json(card.to_json())
+    else:
+        print(f"{card.name} is trained: {card.training.notes}\nUse it with: detect --model {arguments.output}")
+    return 0

@@ -1,0 +1,102 @@
+"""The page a run ends with: every case with a picture, the ones to look at first on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from .case_result import CaseResult, plane_image_stem
+from .detection_text import measured
+from .files.atomic import whole_file
+from .files.results import CASES_FILE, DETECTION_SUFFIX, MARKUPS_SUFFIX, PLANES_SUFFIX, RESULTS_FILE
+from .models.card import NOT_A_MEDICAL_DEVICE
+from .pages import render_page
+
+INDEX_FILE = "index.html"
+_THUMBNAILS_FOLDER = "thumbnails"
+_DUBIOUS_LANDMARKS = 3
+
+
+@dataclass(frozen=True)
+class Link:
+    """A file of the results folder: its words on the page, and its address from there."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A case that succeeded, as the page shows it."""
+
+    name: str
+    model: str
+    picture: str
+    """Address of the thumbnail; empty if there is none."""
+    least_certain: Sequence[tuple[str, str]]
+    """Labels with their spreads."""
+    missing: Sequence[str]
+    measurements: Sequence[tuple[str, str]]
+    notes: Sequence[str]
+    links: Sequence[Link]
+    planes: Sequence[Link]
+
+
+def thumbnail_path(folder: Path, case_name: str) -> Path:
+    """Where the picture of a case lies."""
+    return folder / _THUMBNAILS_FOLDER / f"{case_name}.png"
+
+
+def write_index_page(folder: Path, results: Sequence[CaseResult]) -> None:
+    """Write index.html: failed cases with their sentence, then the others, most uncertain first.
+
+    Landmarks flagged missing come before any spread. The pictures and files that the page shows must be there already.
+
+    Raises:
+        LandmarkDetectionError: if the folder cannot be written.
+    """
+    failed = [result for result in results if result.detection is None]
+    succeeded = sorted((result for result in results if result.detection is not None), key=_doubt, reverse=True)
+    models = dict.fromkeys(f"{result.card.name} {result.card.version}" for result in results)
+    page = render_page(
+        "run.html",
+        models=list(models),
+        failed=failed,
+        tiles=[_tile(folder, result) for result in succeeded],
+        tables=[Link(file, file) for file in (RESULTS_FILE, CASES_FILE)],
+        not_a_medical_device=NOT_A_MEDICAL_DEVICE,
+    )
+    with whole_file(folder / INDEX_FILE) as path:
+        path.write_text(page, encoding="utf-8")
+
+
+def _doubt(result: CaseResult) -> tuple[int, float]:
+    """More is more doubtful."""
+    missing = sum(mark.missing for mark in result.detection.landmarks)
+    return missing, result.detection.spread_mm
+
+
+def _tile(folder: Path, result: CaseResult) -> Tile:
+    found = [mark for mark in result.detection.landmarks if not mark.missing]
+    least_certain = sorted(found, key=lambda mark: mark.spread_mm, reverse=True)[:_DUBIOUS_LANDMARKS]
+    thumbnail = thumbnail_path(folder, result.name)
+    planes = [(plane.name, f"{plane_image_stem(result.name, plane.name)}.png") for plane in result.planes]
+    files = {"landmarks": MARKUPS_SUFFIX, "planes": PLANES_SUFFIX, "detection": DETECTION_SUFFIX}
+    links = [(text, f"{result.name}{suffix}") for text, suffix in files.items()]
+    return Tile(
+        name=result.name,
+        model=f"{result.detection.model_name}, {result.detection.seconds:.2f} s on {result.detection.device}",
+        picture=quote(f"{_THUMBNAILS_FOLDER}/{thumbnail.name}") if thumbnail.is_file() else "",
+        least_certain=[(mark.label, f"± {mark.spread_mm:.1f} mm") for mark in least_certain],
+        missing=[mark.label for mark in result.detection.landmarks if mark.missing],
+        measurements=[(measurement.name, measured(measurement)) for measurement in result.measurements],
+        notes=result.notes,
+        links=_present(folder, links),
+        planes=_present(folder, planes),
+    )
+
+
+def _present(folder: Path, files: Sequence[tuple[str, str]]) -> list[Link]:
+    return [Link(text, quote(name)) for text, name in files if (folder / name).is_file()]

@@ -1,0 +1,58 @@
+"""The progress bar of the command line, on stderr."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from typing import TextIO
+
+_SECONDS_BETWEEN_LOG_LINES = 10.0
+
+
+class Progress:
+    """A bar that fills while parts of a whole are done; lines of results go past it to stdout.
+
+    Slicer's own Python has no tqdm: there, a run shows its lines alone.
+
+    Args:
+        parts: how many parts the whole has.
+
+    Example:
+        >>> with Progress(parts=2) as progress:
+        ...     progress.show(0.5, "half of the first part")
+        ...     progress.write("what the first part gave")
+    """
+
+    def __init__(self, parts: int) -> None:
+        self._parts = parts
+        self._bar = None
+        if find_spec("tqdm") is not None:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=100.0,
+                bar_format="{percentage:3.0f} %|{bar:30}| {elapsed} {desc}",
+                mininterval=0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LOG_LINES,
+                file=sys.stderr,
+            )
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, done: float, text: str) -> None:
+        """How many parts are done, and what is being done now."""
+        if self._bar is not None:
+            self._bar.set_description_str(text, refresh=False)
+            self._bar.update(100.0 * done / self._parts - self._bar.n)
+
+    def write(self, text: str, stream: TextIO | None = None) -> None:
+        """Lines above the bar, on stdout unless another stream is given."""
+        if self._bar is not None:
+            self._bar.clear()
+        print(text, file=stream or sys.stdout, flush=True)
+        if self._bar is not None and sys.stderr.isatty():
+            self._bar.refresh()
