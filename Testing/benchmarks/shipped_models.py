@@ -1,0 +1,148 @@
+"""How the bundled models were made: their data, their trainings, their final measurement.
+
+    python Testing/benchmarks/shipped_models.py train NAME --data FOLDER --output FOLDER
+    python Testing/benchmarks/shipped_models.py release NAME --data FOLDER --trained FOLDER
+
+`train` writes a bundle for a dataset folder (for fetal-phantom-3d it simulates the dataset first, where there is none).
+`release` measures it once on the test split, writes that into its card, and puts it among the bundled models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import resource
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.evaluation.evaluate import evaluate_model
+from LandmarkDetectionLib.evaluation.report import format_summary
+from LandmarkDetectionLib.files.atomic import whole_file
+from LandmarkDetectionLib.files.dataset import Dataset
+from LandmarkDetectionLib.measurements import MeasurementDefinition
+from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
+from LandmarkDetectionLib.models.card import Accuracy, ModelCard, ResourceNeeds
+from LandmarkDetectionLib.models.record import record_to_json
+from LandmarkDetectionLib.phantom import write_phantom_dataset
+from LandmarkDetectionLib.planes import PlaneDefinition
+from LandmarkDetectionLib.standard_definitions import (
+    BRAIN_MEASUREMENTS,
+    BRAIN_PLANES,
+    FETAL_HEAD_2D_MEASUREMENTS,
+    FETAL_HEAD_MEASUREMENTS,
+    FETAL_HEAD_PLANES,
+)
+from LandmarkDetectionLib.training.run import train
+
+RECIPES = Path(__file__).with_name("recipes")
+BUNDLED = Path(__file__).resolve().parents[2] / "LandmarkDetection" / "LandmarkDetectionLib" / "Resources" / "Models"
+PHANTOM_CASES = {"train": 180, "validation": 12, "test": 50}
+
+
+@dataclass(frozen=True)
+class ShippedModel:
+    """What a card holds beyond its recipe."""
+
+    planes: tuple[PlaneDefinition, ...]
+    measurements: tuple[MeasurementDefinition, ...]
+    sample: str
+
+
+SHIPPED = {
+    "brain-t1": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS, "Samples/brain-t1.nii.gz"),
+    "fetal-head-2d": ShippedModel((), FETAL_HEAD_2D_MEASUREMENTS, "Samples/fetal-head-2d.nii.gz"),
+    "fetal-phantom-3d": ShippedModel(FETAL_HEAD_PLANES, FETAL_HEAD_MEASUREMENTS, "Samples/fetal-phantom-3d.nii.gz"),
+}
+
+
+def train_shipped(name: str, data: Path, output: Path) -> None:
+    """Train one of the bundled models on its dataset folder."""
+    if name == "fetal-phantom-3d" and not data.exists():
+        write_phantom_dataset(data, PHANTOM_CASES, first_seed=1000, averaged_share=0.34)
+    card = train(data, "pin", output, config=RECIPES / f"{name}.json", resume=True)
+    print(card.training.notes)
+
+
+def release(name: str, data: Path, trained: Path) -> None:
+    """Measure a trained bundle on the test split and put it among the bundled models."""
+    bundle = load_bundle(trained)
+    bundle = dataclasses.replace(bundle, card=_described(name, bundle.card))
+    dataset = Dataset.load(data)
+    with tempfile.TemporaryDirectory() as folder:
+        report = evaluate_model(dataset, "test", load_detector(bundle, "cpu"), Path(folder))
+    print(format_summary(report))
+    card = dataclasses.replace(
+        bundle.card, accuracy=(_accuracy(dataset, report),), resources=_resources(report["overall"])
+    )
+    card = save_bundle(BUNDLED / name, card, bundle.tensors)
+    _register(name, card)
+
+
+def _described(name: str, card: ModelCard) -> ModelCard:
+    """The card with the texts of its recipe, which may have been corrected since, its planes and its measurements."""
+    recipe = json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
+    shipped = SHIPPED[name]
+    changes = {
+        **recipe["card"],
+        "name": name,
+        "inference": recipe["inference"],
+        "planes": [record_to_json(plane) for plane in shipped.planes],
+        "measurements": [record_to_json(measurement) for measurement in shipped.measurements],
+    }
+    return ModelCard.from_json({**card.to_json(), **changes}, f"recipe {name}")
+
+
+def _accuracy(dataset: Dataset, report: dict[str, Any]) -> Accuracy:
+    overall = report["overall"]
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    return Accuracy(
+        dataset=dataset.name,
+        split="test",
+        cases=report["cases"],
+        landmarks=report["landmarks"],
+        mre_mm=round(overall["mre_mm"], 3),
+        median_mm=round(overall["median_mm"], 3),
+        sd_mm=round(overall["sd_mm"], 3),
+        sdr={limit: round(share, 4) for limit, share in overall["sdr"].items()},
+        mean_position_mre_mm=round(report["mean_position_baseline"]["mre_mm"], 3),
+        commit=commit.stdout.strip(),
+    )
+
+
+def _resources(overall: dict[str, Any]) -> ResourceNeeds:
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return ResourceNeeds(cpu_seconds=round(overall["seconds_per_case"], 3), gpu_seconds=None, memory_mb=round(peak_mb))
+
+
+def _register(name: str, card: ModelCard) -> None:
+    registry = BUNDLED / "registry.json"
+    content = json.loads(registry.read_text(encoding="utf-8"))
+    others = [entry for entry in content["models"] if entry["name"] != name]
+    entry = {"name": name, "folder": name, "weights_sha256": card.weights_sha256, "sample": SHIPPED[name].sample}
+    content["models"] = sorted([*others, entry], key=lambda one: one["name"])
+    with whole_file(registry) as path:
+        Path(path).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["train", "release"])
+    parser.add_argument("name", choices=list(SHIPPED))
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--output", type=Path, help="of train: folder of the new bundle")
+    parser.add_argument("--trained", type=Path, help="of release: folder of the trained bundle")
+    arguments = parser.parse_args()
+    if arguments.action == "train":
+        train_shipped(arguments.name, arguments.data, arguments.output)
+    else:
+        release(arguments.name, arguments.data, arguments.trained)
+
+
+if __name__ == "__main__":
+    main()
