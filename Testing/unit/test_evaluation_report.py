@@ -11,15 +11,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tiny_models import TINY_CARD
 
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
-from LandmarkDetectionLib.evaluation.evaluate import evaluate_model
+from LandmarkDetectionLib.evaluation.evaluate import evaluate, evaluate_model
 from LandmarkDetectionLib.evaluation.report import format_summary
 from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.files.images import write_volume
 from LandmarkDetectionLib.files.markups import write_markups
 from LandmarkDetectionLib.files.results import ResultsFolder
 from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, LandmarkSet
+from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.volume import Volume
 
 SHAPE = LandmarkSet({"AC": (20.0, 30.0, 20.0), "PC": (20.0, 10.0, 20.0), "LE": (5.0, 20.0, 20.0)})
@@ -60,15 +62,18 @@ class KnowingDetector:
         return self.shape_space_mm
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def truths() -> dict[str, LandmarkSet]:
     return {name: moved(SHAPE, shift, 0, 0) for name, shift in SHIFTS.items()}
 
 
-@pytest.fixture
-def folder(tmp_path, truths) -> Path:
+@pytest.fixture(scope="module")
+def card() -> ModelCard:
+    return replace(ModelCard.from_json(TINY_CARD), shape_model=None, calibration=None)
+
+
+def write_dataset(folder: Path, truths: dict[str, LandmarkSet]) -> Path:
     """Two training cases and three test cases of 40 x 40 x 40 mm."""
-    folder = tmp_path / "data"
     voxels = np.random.default_rng(0).integers(0, 255, (20, 20, 20), dtype=np.uint8)
     grid = np.diag([2.0, 2.0, 2.0, 1.0])
     for name, truth in truths.items():
@@ -87,17 +92,28 @@ def folder(tmp_path, truths) -> Path:
 
 
 @pytest.fixture
-def card(tiny_card):
-    return replace(tiny_card, shape_model=None, calibration=None)
+def folder(tmp_path, truths) -> Path:
+    return write_dataset(tmp_path / "data", truths)
 
 
-def evaluate(folder, output, detector, **settings) -> dict:
-    return evaluate_model(Dataset.load(folder), "test", detector, output, **settings)
+@pytest.fixture(scope="module")
+def output(tmp_path_factory, card, truths) -> Path:
+    """The files of an evaluation with one failed case and one landmark flagged missing."""
+    place = tmp_path_factory.mktemp("evaluation")
+    dataset = Dataset.load(write_dataset(place / "data", truths))
+    detector = KnowingDetector(card, truths, missing=("LE",), refuses=("two",))
+    evaluate_model(dataset, "test", detector, place / "out")
+    return place / "out"
+
+
+def report_of(folder, model, **settings) -> dict:
+    """The numbers alone: nothing is drawn or written."""
+    return dict(evaluate(Dataset.load(folder), "test", model, **settings).report)
 
 
 class TestNumbers:
-    def test_overall_and_by_landmark(self, folder, tmp_path, card, truths):
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths))
+    def test_overall_and_by_landmark(self, folder, card, truths):
+        report = report_of(folder, KnowingDetector(card, truths))
         overall = report["overall"]
         assert (report["cases"], report["landmarks"]) == (3, 3)
         assert (overall["points"], overall["failed"], overall["missing"]) == (9, 0, 0)
@@ -114,63 +130,63 @@ class TestNumbers:
         assert report["model"] == {"name": "tiny-brain", "version": "1.0.0", "weights_sha256": "ab" * 32}
         assert (report["dataset"], report["split"], report["failed"]) == ("tiny", "test", [])
 
-    def test_baselines_and_observers_stand_beside_it(self, folder, tmp_path, card, truths):
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths))
+    def test_baselines_and_observers_stand_beside_it(self, folder, card, truths):
+        report = report_of(folder, KnowingDetector(card, truths))
         assert report["mean_position_baseline"]["mre_mm"] == pytest.approx((3 + 5 + 1) / 3)
         assert report["translated_mean_shape_oracle"]["mre_mm"] == pytest.approx(0.0, abs=1e-6)
         assert report["observers"]["ann"]["mre_mm"] == pytest.approx(1.0)
         assert report["observers"]["ann"]["points"] == 3
 
-    def test_planes_and_measurements_of_the_card(self, folder, tmp_path, card, truths):
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths))
+    def test_planes_and_measurements_of_the_card(self, folder, card, truths):
+        report = report_of(folder, KnowingDetector(card, truths))
         assert report["planes"]["axial"]["cases"] == 3
         assert report["planes"]["axial"]["normal_angle_deg"]["mean"] > 0
         length = report["measurements"]["AC-PC"]
         assert length["mean_true"] == pytest.approx(20.0)
         assert length["mean_absolute_error"] == pytest.approx(0.0, abs=1e-6)
 
-    def test_the_error_of_the_shape_space_alone(self, folder, tmp_path, card, truths):
+    def test_the_error_of_the_shape_space_alone(self, folder, card, truths):
         detector = KnowingDetector(card, truths, shape_space_mm=np.array([0.5, np.nan, 1.0]))
-        assert evaluate(folder, tmp_path / "out", detector)["shape_space_mm"] == pytest.approx(0.75)
+        assert report_of(folder, detector)["shape_space_mm"] == pytest.approx(0.75)
 
-    def test_flagging_landmarks_as_missing_improves_nothing(self, folder, tmp_path, card, truths):
-        plain = evaluate(folder, tmp_path / "plain", KnowingDetector(card, truths))["overall"]
-        flagged = evaluate(folder, tmp_path / "flagged", KnowingDetector(card, truths, missing=("AC",)))["overall"]
+    def test_flagging_landmarks_as_missing_improves_nothing(self, folder, card, truths):
+        plain = report_of(folder, KnowingDetector(card, truths))["overall"]
+        flagged = report_of(folder, KnowingDetector(card, truths, missing=("AC",)))["overall"]
         assert flagged == {**plain, "missing": 3}
 
-    def test_truth_outside_the_volume_is_not_counted(self, folder, tmp_path, card, truths):
+    def test_truth_outside_the_volume_is_not_counted(self, folder, card, truths):
         write_markups(moved(truths["one"], 0, 12, 0), folder / "landmarks" / "one.mrk.json")
-        overall = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths))["overall"]
+        overall = report_of(folder, KnowingDetector(card, truths))["overall"]
         assert overall["points"] == 8
 
-    def test_a_case_nobody_annotated_counts_for_nothing(self, folder, tmp_path, card, truths):
+    def test_a_case_nobody_annotated_counts_for_nothing(self, folder, card, truths):
         (folder / "landmarks" / "two.mrk.json").unlink()
-        overall = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths))["overall"]
+        overall = report_of(folder, KnowingDetector(card, truths))["overall"]
         assert (overall["points"], overall["failed"]) == (6, 0)
 
-    def test_landmarks_the_model_does_not_know_are_named_and_not_counted(self, folder, tmp_path, card, truths):
+    def test_landmarks_the_model_does_not_know_are_named_and_not_counted(self, folder, card, truths):
         partial = replace(card, landmarks=card.landmarks[:2], planes=())
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(partial, truths))
+        report = report_of(folder, KnowingDetector(partial, truths))
         assert (report["landmarks"], report["landmarks_unknown_to_model"]) == (2, ["LE"])
 
     def test_without_training_cases_there_are_no_baselines(self, folder, tmp_path, card, truths):
         description = json.loads((folder / "dataset.json").read_text())
         description["split"] = {"test": ["one"]}
         (folder / "dataset.json").write_text(json.dumps(description))
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths))
+        report = evaluate_model(Dataset.load(folder), "test", KnowingDetector(card, truths), tmp_path / "out")
         assert report["mean_position_baseline"] is None
         assert "Mean position" not in (tmp_path / "out" / "index.html").read_text()
 
-    def test_every_detection_gets_the_seed(self, folder, tmp_path, card, truths):
+    def test_every_detection_gets_the_seed(self, folder, card, truths):
         detector = KnowingDetector(card, truths)
-        evaluate(folder, tmp_path / "out", detector, seed=7)
+        report_of(folder, detector, seed=7)
         assert detector.seeds == [7, 7, 7]
 
 
 class TestCasesThatGoWrong:
-    def test_one_bad_case_never_stops_the_others(self, folder, tmp_path, card, truths):
+    def test_one_bad_case_never_stops_the_others(self, folder, card, truths):
         (folder / "volumes" / "three & four.nii.gz").write_bytes(b"not an image")
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths, refuses=("one",)))
+        report = report_of(folder, KnowingDetector(card, truths, refuses=("one",)))
         overall = report["overall"]
         assert [one["case"] for one in report["failed"]] == ["one", "three & four"]
         assert report["failed"][0]["message"] == "one: too dark; choose another."
@@ -178,14 +194,15 @@ class TestCasesThatGoWrong:
         assert overall["sdr"]["4.0"] == pytest.approx(1 / 3)
         assert overall["mre_mm"] == pytest.approx((3 + 3 + 0.5) / 3)
 
-    def test_an_unexpected_error_is_one_sentence(self, folder, tmp_path, card, truths):
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths, breaks=("two",)))
+    def test_an_unexpected_error_is_one_sentence(self, folder, card, truths):
+        report = report_of(folder, KnowingDetector(card, truths, breaks=("two",)))
         (failure,) = report["failed"]
         assert failure["case"] == "two"
         assert failure["message"].startswith("An unexpected failure (RuntimeError: out of memory): please report it")
 
     def test_a_report_can_be_written_when_every_case_failed(self, folder, tmp_path, card, truths):
-        report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths, breaks=tuple(truths)))
+        detector = KnowingDetector(card, truths, breaks=tuple(truths))
+        report = evaluate_model(Dataset.load(folder), "test", detector, tmp_path / "out")
         assert report["overall"]["mre_mm"] is None
         assert report["overall"]["sdr"]["4.0"] == 0.0
         assert (tmp_path / "out" / "index.html").is_file()
@@ -196,33 +213,33 @@ class TestCasesThatGoWrong:
                 raise DetectionCancelled
 
         with pytest.raises(DetectionCancelled):
-            evaluate(folder, tmp_path / "out", CancelledDetector(card, truths))
+            evaluate_model(Dataset.load(folder), "test", CancelledDetector(card, truths), tmp_path / "out")
         assert not (tmp_path / "out" / "report.json").exists()
 
 
 class TestRefusals:
-    def test_a_model_for_other_landmarks(self, folder, tmp_path, card, truths):
+    def test_a_model_for_other_landmarks(self, folder, card, truths):
         vertebra = (replace(card.landmarks[0], label="L1"),)
         other = replace(card, landmarks=vertebra, interchangeable=(), planes=(), measurements=())
         with pytest.raises(LandmarkDetectionError, match="tiny-brain finds none of the landmarks of tiny"):
-            evaluate(folder, tmp_path / "out", KnowingDetector(other, truths))
+            report_of(folder, KnowingDetector(other, truths))
 
-    def test_a_split_without_truth(self, folder, tmp_path, card, truths):
+    def test_a_split_without_truth(self, folder, card, truths):
         for name in ("one", "two", "three & four"):
             (folder / "landmarks" / f"{name}.mrk.json").unlink()
         with pytest.raises(LandmarkDetectionError, match='The split "test" of tiny has no landmarks'):
-            evaluate(folder, tmp_path / "out", KnowingDetector(card, truths))
+            report_of(folder, KnowingDetector(card, truths))
 
     def test_an_output_that_cannot_be_written_is_found_out_before_the_work(self, folder, tmp_path, card, truths):
         (tmp_path / "file").write_text("in the way")
         detector = KnowingDetector(card, truths)
         with pytest.raises(LandmarkDetectionError, match="cannot be written to"):
-            evaluate(folder, tmp_path / "file", detector)
+            evaluate_model(Dataset.load(folder), "test", detector, tmp_path / "file")
         assert detector.seeds == []
 
     def test_a_folder_of_predictions_that_is_not_there(self, folder, tmp_path):
         with pytest.raises(LandmarkDetectionError, match="There is no folder of predictions"):
-            evaluate(folder, tmp_path / "out", tmp_path / "nowhere")
+            report_of(folder, tmp_path / "nowhere")
 
 
 class TestPredictionFolders:
@@ -230,7 +247,7 @@ class TestPredictionFolders:
         predictions = tmp_path / "mine"
         write_markups(moved(truths["one"], 0, 1, 0), predictions / "one.mrk.json")
         write_markups(moved(truths["two"], 0, 2, 0), predictions / "two.fcsv")
-        report = evaluate(folder, tmp_path / "out", predictions)
+        report = report_of(folder, predictions)
         assert report["model"]["name"] == "mine"
         assert (report["overall"]["points"], report["overall"]["failed"]) == (9, 3)
         assert report["overall"]["mre_mm"] == pytest.approx(1.5, abs=1e-3)
@@ -240,28 +257,22 @@ class TestPredictionFolders:
         predictions = tmp_path / "mine"
         for name in ("one", "two", "three & four"):
             write_markups(LandmarkSet({**truths[name], "LE": None}), predictions / f"{name}.mrk.json")
-        overall = evaluate(folder, tmp_path / "out", predictions)["overall"]
+        overall = report_of(folder, predictions)["overall"]
         assert (overall["missing"], overall["failed"]) == (3, 3)
         assert overall["sdr"]["4.0"] == pytest.approx(2 / 3)
 
     def test_saved_detections_count_with_their_best_estimates(self, folder, tmp_path, card, truths):
         detector = KnowingDetector(card, truths, missing=("AC",))
-        live = evaluate(folder, tmp_path / "live", detector)
+        live = report_of(folder, detector)
         results = ResultsFolder(tmp_path / "results")
         for case in Dataset.load(folder).split("test"):
             results.write_case(case.name, detector.detect(case.read_volume()))
-        saved = evaluate(folder, tmp_path / "saved", results.folder)
+        saved = report_of(folder, results.folder)
         for key in ("model", "per_landmark", "overall"):
             assert saved[key] == live[key]
 
 
 class TestFiles:
-    @pytest.fixture
-    def output(self, folder, tmp_path, card, truths) -> Path:
-        detector = KnowingDetector(card, truths, missing=("LE",), refuses=("two",))
-        evaluate(folder, tmp_path / "out", detector)
-        return tmp_path / "out"
-
     def test_nothing_else_is_left_behind(self, output):
         assert sorted(path.name for path in output.iterdir()) == ["errors.csv", "index.html", "report.json"]
 
@@ -296,16 +307,16 @@ class TestFiles:
     def test_the_page_says_what_went_wrong(self, output):
         assert "two: too dark; choose another." in (output / "index.html").read_text()
 
-    def test_progress_goes_from_nothing_to_all(self, folder, tmp_path, card, truths):
-        heard = []
-        progress = lambda fraction, text: heard.append((fraction, text))  # noqa: E731
-        evaluate(folder, tmp_path / "again", KnowingDetector(card, truths), progress=progress)
-        assert [fraction for fraction, _ in heard] == pytest.approx([0, 1 / 3, 2 / 3, 1])
-        assert heard[0][1] == "one"
+
+def test_progress_goes_from_nothing_to_all(folder, card, truths):
+    heard = []
+    report_of(folder, KnowingDetector(card, truths), progress=lambda *news: heard.append(news))
+    assert [fraction for fraction, _ in heard] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert [text for _, text in heard[:2]] == ["one", "two"]
 
 
-def test_the_printed_summary_has_the_baselines_beside_the_model(folder, tmp_path, card, truths):
-    report = evaluate(folder, tmp_path / "out", KnowingDetector(card, truths, refuses=("two",)))
+def test_the_printed_summary_has_the_baselines_beside_the_model(folder, card, truths):
+    report = report_of(folder, KnowingDetector(card, truths, refuses=("two",)))
     lines = format_summary(report).splitlines()
     assert lines[0] == "tiny-brain 1.0.0 on tiny, split test: 3 cases, 3 landmarks, 9 points"
     rows = {line.split("  ")[0]: line for line in lines}

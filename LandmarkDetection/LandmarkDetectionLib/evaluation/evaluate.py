@@ -38,7 +38,34 @@ def evaluate_model(
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """Compare a model with the truth and with what needs no model; write report.json, errors.csv and index.html.
+    """Evaluate as `evaluate` does, and write report.json, errors.csv and index.html.
+
+    Args:
+        output: folder for the report; made if need be.
+
+    Returns:
+        The contents of report.json.
+
+    Raises:
+        LandmarkDetectionError: as `evaluate`, or if the output cannot be written.
+    """
+    predictor = _predictor(model, seed)
+    reference = Reference.load(dataset, split, _common_labels(dataset, predictor))
+    _check_writable(output)
+    evaluation = _evaluate(reference, predictor, progress)
+    write_report(evaluation, output)
+    return dict(evaluation.report)
+
+
+def evaluate(
+    dataset: Dataset,
+    split: str,
+    model: Detector | Path,
+    *,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> Evaluation:
+    """Compare a model with the truth, and with what needs no model.
 
     A case that cannot be read or detected never stops the others: it counts as failed, with its message.
 
@@ -46,24 +73,23 @@ def evaluate_model(
         dataset: where the volumes and the truth are; its split "train" gives the baselines.
         split: the split to evaluate.
         model: a detector, or a folder with one prediction a case.
-        output: folder for the report; made if need be.
         seed: of every detection.
         progress: called with a fraction from 0 to 1 and a text.
 
-    Returns:
-        The contents of report.json.
-
     Raises:
-        LandmarkDetectionError: if the split is not there or has no truth, the model knows none of its landmarks, or
-            the output cannot be written.
+        LandmarkDetectionError: if the split is not there or has no truth, or the model knows none of its landmarks.
     """
-    predictor = FolderPredictor(model) if isinstance(model, Path) else ModelPredictor(model, seed)
-    reference = Reference.load(dataset, split, _common_labels(dataset, predictor))
-    _check_writable(output)
+    predictor = _predictor(model, seed)
+    return _evaluate(Reference.load(dataset, split, _common_labels(dataset, predictor)), predictor, progress)
+
+
+def _predictor(model: Detector | Path, seed: int) -> Predictor:
+    return FolderPredictor(model) if isinstance(model, Path) else ModelPredictor(model, seed)
+
+
+def _evaluate(reference: Reference, predictor: Predictor, progress: ProgressCallback | None) -> Evaluation:
     outcomes = tuple(_evaluate_cases(reference, predictor, progress or (lambda _fraction, _text: None)))
-    evaluation = _evaluation(reference, predictor, outcomes)
-    write_report(evaluation, output)
-    return dict(evaluation.report)
+    return _evaluation(reference, predictor, outcomes)
 
 
 def _common_labels(dataset: Dataset, predictor: Predictor) -> tuple[str, ...]:
