@@ -78,16 +78,24 @@ def canonical_volume(volume: Volume, preprocessing: Preprocessing) -> CanonicalV
     return CanonicalVolume(gridded.voxels, gridded.spacing_mm, origin_ijk, frame_to_ras, window)
 
 
+def upright_picture(volume: Volume, orientation: str) -> Volume:
+    """A picture with its slice axis last: in a model's orientation if it lies in that plane, else as it is stored.
+
+    A picture of another plane has no left and right of its own.
+    """
+    reoriented = volume.reoriented(orientation)
+    if reoriented.voxels.shape[0] == 1:
+        return reoriented
+    slice_axis = volume.voxels.shape.index(1)
+    return volume if slice_axis == 0 else volume.reoriented(_slice_axis_last(volume))
+
+
 def _on_canonical_grid(volume: Volume, preprocessing: Preprocessing) -> Volume:
-    reoriented = volume.reoriented(preprocessing.orientation)
     if volume.dimension == 3:
+        reoriented = volume.reoriented(preprocessing.orientation)
         return reoriented.resampled(preprocessing.spacing_mm, preprocessing.orientation)
-    if reoriented.voxels.shape[0] != 1:
-        # A picture that is not axial has no left and right of its own: it stays as it is stored.
-        slice_axis = volume.voxels.shape.index(1)
-        reoriented = volume if slice_axis == 0 else volume.reoriented(_slice_axis_last(volume))
-    in_plane = np.array(preprocessing.spacing_mm[:2])
-    return reoriented.resampled(np.append(in_plane, reoriented.spacing_mm[2]))
+    picture = upright_picture(volume, preprocessing.orientation)
+    return picture.resampled(np.append(preprocessing.spacing_mm[:2], picture.spacing_mm[2]))
 
 
 def _slice_axis_last(volume: Volume) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..geometry import FloatArray, rotation_matrix
 from ..landmarks import LandmarkSet
-from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume
+from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume, upright_picture
 from ..volume import Volume
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Variant:
     landmarks: LandmarkSet
 
 
-@dataclass
+@dataclass(frozen=True)
 class Augmenter:
     """Makes variants of cases.
 
@@ -67,25 +67,40 @@ class Augmenter:
     augmentation: Augmentation
     preprocessing: Preprocessing
     dimension: int
-    _look: Compose | None = field(init=False, default=None)
-
-    def __post_init__(self) -> None:
-        self._look = _intensity_transforms(self.augmentation, self.preprocessing.spacing_mm[0])
 
     def __call__(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Variant:
         """A random variant of a case."""
-        motion = self._random_motion(volume.centre_ras, generator)
-        moved = Volume(volume.voxels, motion @ volume.ijk_to_ras, volume.name)
-        canonical = canonical_volume(moved, self.preprocessing)
-        canonical = self._with_shifted_origin(canonical, generator)
+        moved, motion = self._moved(volume, generator)
+        canonical = self._with_shifted_origin(canonical_volume(moved, self.preprocessing), generator)
         low, high = canonical.window
         windowed = np.clip((canonical.voxels.astype(np.float32) - low) / (high - low), 0.0, 1.0)
-        self._look.set_random_state(seed=int(generator.integers(2**31)))
-        windowed = np.clip(np.asarray(self._look(windowed[None]))[0], 0.0, 1.0)
+        # MONAI's transforms keep their random state in themselves, and variants are made by several threads at once.
+        look = _intensity_transforms(self.augmentation, self.preprocessing.spacing_mm[0])
+        look.set_random_state(seed=int(generator.integers(2**31)))
+        # MONAI wants a channel first: the one slice of a picture serves as that, lest it be smoothed away.
+        looked = np.asarray(look(windowed if self.dimension == 2 else windowed[None]))
+        windowed = np.clip(looked.reshape(windowed.shape), 0.0, 1.0)
         return Variant(canonical, windowed, landmarks.transformed(motion))
 
+    def _moved(self, volume: Volume, generator: np.random.Generator) -> tuple[Volume, FloatArray]:
+        """The case moved, and the affine map of RAS space (4x4) that moved it.
+
+        A picture is resampled on its old axes: it is detected as it is stored, so turning its axes would turn nothing.
+        """
+        if self.dimension == 3:
+            motion = self._random_motion(volume.centre_ras, generator)
+            return Volume(volume.voxels, motion @ volume.ijk_to_ras, volume.name), motion
+        picture = upright_picture(volume, self.preprocessing.orientation)
+        axes = np.eye(4)
+        axes[:3, :3] = picture.ijk_to_ras[:3, :3] / picture.spacing_mm
+        flat = Volume(picture.voxels, np.linalg.inv(axes) @ picture.ijk_to_ras, picture.name)
+        motion = self._random_motion(flat.centre_ras, generator)
+        moved = Volume(flat.voxels, motion @ flat.ijk_to_ras, flat.name)
+        moved = moved.resampled(np.append(self.preprocessing.spacing_mm[:2], moved.spacing_mm[2]), "RAS")
+        return Volume(moved.voxels, axes @ moved.ijk_to_ras, moved.name), axes @ motion @ np.linalg.inv(axes)
+
     def _random_motion(self, centre: FloatArray, generator: np.random.Generator) -> FloatArray:
-        """A 4x4 affine map of RAS space about a centre."""
+        """A 4x4 affine map about a centre."""
         most = self.augmentation
         linear = np.eye(3)
         axes = np.eye(3) if self.dimension == 3 else np.eye(3)[2:]
