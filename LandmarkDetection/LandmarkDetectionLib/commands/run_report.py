@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..detection_text import case_line, case_text
 from ..files.detection_json import detection_to_json
+from ..files.results import FAILED, SUCCEEDED
 from ..index_page import INDEX_FILE
 from ..progress import Progress
 from .output import print_json
@@ -51,6 +52,8 @@ class RunReport:
             self._bar.write(f"{result.name} failed: {result.failure}", sys.stderr)
         elif not self._as_json:
             self._bar.write(f"{case_text(result)}\n" if self._in_full else case_line(result))
+        done = len(self._results)
+        self._bar.show(done, f"{done} of {self._cases} done")
 
     def conclude(self, detection_run: DetectionRun) -> int:
         """Print how it went and where the results are; the exit status."""
@@ -72,7 +75,7 @@ def _case_json(result: CaseResult) -> dict[str, Any]:
     return {
         "case": result.name,
         "source": str(result.source),
-        "status": "failed" if detection is None else "succeeded",
+        "status": FAILED if detection is None else SUCCEEDED,
         "message": result.failure,
         "detection": detection,
         "measurements": [dataclasses.asdict(measurement) for measurement in result.measurements],
