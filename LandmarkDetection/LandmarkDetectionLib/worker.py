@@ -1,0 +1,139 @@
+"""The child process that detects for the panel: `python -m LandmarkDetectionLib.worker FILE`.
+
+It reads one JSON object a line on its standard input and appends answers, one a line, to FILE; what libraries print
+does not get in between. `DetectionWorker` is the other end.
+
+request     {"model", "device", "seed", "options", "volume": {"voxels": a .npy file, "ijk_to_ras", "name"}}
+answers     {"event": "progress", "fraction", "text"}
+            {"event": "result", "detection"}
+            {"event": "error", "kind", "message"}
+
+It stays for the next request, with the model it used last in memory, and ends when its input does.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import LandmarkDetectionError
+from .volume import Volume
+
+if TYPE_CHECKING:
+    from .detectors.base import Detector
+
+PROBLEM = "problem"
+"""Kind of error: a sentence the user can act on."""
+OUT_OF_DEVICE_MEMORY = "out of device memory"
+"""Kind of error: the graphics processor's memory was too small; the CPU may do."""
+OUT_OF_MEMORY = "out of memory"
+"""Kind of error: the computer's memory was too small."""
+UNEXPECTED = "unexpected"
+"""Kind of error: a mistake in the program; the log has its traceback."""
+
+_ALLOCATION_FAILURES = ("can't allocate memory", "not enough memory", "Failed to allocate memory", "bad_alloc")
+"""How PyTorch on Linux and Windows, ITK and C++ say in a RuntimeError that memory ran out."""
+
+Answer = Callable[[dict[str, Any]], None]
+
+
+def main(answers_file: str) -> None:
+    """Answer requests until standard input ends."""
+    with Path(answers_file).open("a", encoding="utf-8") as answers:
+
+        def answer(event: dict[str, Any]) -> None:
+            answers.write(json.dumps(event) + "\n")
+            answers.flush()
+
+        session = _Session()
+        for line in _lines_until_orphaned(sys.stdin):
+            session.respond(json.loads(line), answer)
+
+
+def _lines_until_orphaned(stream: Iterable[str]) -> Iterator[str]:
+    """Lines of a stream, read in a thread that ends this process at once when the stream ends, even in mid-detection.
+
+    The stream ends when the program that started this one closes it, or is no more.
+    """
+    lines: queue.Queue[str] = queue.Queue()
+
+    def read() -> None:
+        for line in stream:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    while True:
+        yield lines.get()
+
+
+class _Session:
+    """Detects, keeping the last detector for the next request."""
+
+    def __init__(self) -> None:
+        self._detector: Detector | None = None
+        self._detector_key: object = None
+
+    def respond(self, request: dict[str, Any], answer: Answer) -> None:
+        try:
+            answer({"event": "result", "detection": self._detect(request, answer)})
+        except LandmarkDetectionError as error:
+            answer({"event": "error", "kind": PROBLEM, "message": str(error)})
+        except Exception as error:
+            traceback.print_exc()
+            kind = _kind_of(error)
+            if kind in (OUT_OF_MEMORY, OUT_OF_DEVICE_MEMORY):
+                self._detector = self._detector_key = None
+            answer({"event": "error", "kind": kind, "message": f"{type(error).__name__}: {error}"})
+
+    def _detect(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        from .files.detection_json import detection_to_json
+
+        def progress(fraction: float, text: str) -> None:
+            answer({"event": "progress", "fraction": fraction, "text": text})
+
+        progress(0.0, "Loading the model")
+        detector = self._detector_for(request)
+        detection = detector.detect(_volume_of(request["volume"]), progress=progress, seed=request["seed"])
+        return detection_to_json(detection)
+
+    def _detector_for(self, request: dict[str, Any]) -> Detector:
+        from .detectors.registry import load_detector
+        from .models.bundle import load_bundle
+
+        model = Path(request["model"])
+        card = model / "model.json" if model.is_dir() else model
+        key = (model, card.stat().st_mtime_ns, request["device"], request["options"])
+        if key != self._detector_key:
+            self._detector = self._detector_key = None
+            self._detector = load_detector(load_bundle(model), request["device"], request["options"])
+            self._detector_key = key
+        return self._detector
+
+
+def _volume_of(description: dict[str, Any]) -> Volume:
+    voxels = np.load(description["voxels"], mmap_mode="r", allow_pickle=False)
+    return Volume(voxels, np.array(description["ijk_to_ras"]), description["name"])
+
+
+def _kind_of(error: Exception) -> str:
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError):
+        return OUT_OF_DEVICE_MEMORY
+    is_memory_error = isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
+    return OUT_OF_MEMORY if is_memory_error or any(text in str(error) for text in _ALLOCATION_FAILURES) else UNEXPECTED
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,268 @@
+"""DetectionWorker: detects in a child process, so that the program that asks stays alive and can cancel."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from .errors import LandmarkDetectionError
+from .files.detection_json import detection_from_json
+from .landmarks import Detection
+from .volume import Volume
+from .worker import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, PROBLEM, UNEXPECTED
+
+CRASH = "crash"
+"""Kind of failure: the child process ended on its own."""
+
+_LOG_TAIL_LINES = 8
+_END_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a detection is: a fraction in [0, 1] and what is being done."""
+
+    fraction: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A detection, in the coordinates of the volume that was sent."""
+
+    detection: Detection
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why there is no detection: a sentence for the user, its kind, and the last lines of the child's log."""
+
+    error: LandmarkDetectionError
+    kind: str
+    log_tail: str
+
+
+Event = Progress | Finished | Failed
+
+
+class DetectionWorker:
+    """A child process of the same Python that detects, one volume at a time, and stays ready for the next.
+
+    It needs no thread: `poll` reads, without waiting, what the child has written to a file.
+
+    Example:
+        >>> worker = DetectionWorker()
+        >>> worker.detect(volume, Path("brain-t1"))
+        >>> while worker.is_busy:
+        ...     for event in worker.poll(): print(event)
+        >>> worker.close()
+    """
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+        self._is_busy = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a detection was asked for that neither finished, failed nor was cancelled."""
+        return self._is_busy
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the child process, None if there is none."""
+        return None if self._child is None else self._child.process.pid
+
+    def detect(
+        self,
+        volume: Volume,
+        model: Path,
+        *,
+        device: str = "auto",
+        seed: int = 0,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start a detection; `poll` tells what becomes of it.
+
+        Args:
+            volume: copied to a temporary file before this returns.
+            model: folder or zip of the model bundle.
+            device, seed, options: as for the detector.
+
+        Raises:
+            LandmarkDetectionError: if the volume cannot be written or the child cannot be started.
+        """
+        if self._is_busy:
+            message = "A detection is running: wait for it or cancel it first."
+            raise LandmarkDetectionError(message)
+        if self._child is None or not self._child.is_alive:
+            self.close()
+            self._child = _Child()
+        request = {
+            "model": str(model.resolve()),
+            "device": device,
+            "seed": seed,
+            "options": dict(options or {}),
+            "volume": self._child.hand_over(volume),
+        }
+        self._child.send(request)
+        self._is_busy = True
+
+    def poll(self) -> list[Event]:
+        """What happened since the last call; never waits."""
+        if not self._is_busy:
+            return []
+        was_alive = self._child.is_alive
+        events = [_event_of(answer, self._child) for answer in self._child.new_answers()]
+        if not was_alive and not any(isinstance(event, Finished | Failed) for event in events):
+            events.append(_death_of(self._child))
+        if any(isinstance(event, Finished | Failed) for event in events):
+            self._is_busy = False
+            self._child.take_back_volume()
+        return events
+
+    def cancel(self) -> None:
+        """End the child and all its children at once; the next detection starts a new one."""
+        self.close()
+
+    def close(self) -> None:
+        """End the child, if there is one, and remove its files."""
+        self._is_busy = False
+        if self._child is not None:
+            self._child.end()
+            self._child = None
+
+
+class _Child:
+    """The process with its folder of temporary files: its answers, its log, and the volume it works on."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="LandmarkDetection-"))
+        self._log = self._folder / "log.txt"
+        self._voxels = self._folder / "voxels.npy"
+        answers = self._folder / "answers.jsonl"
+        answers.touch()
+        try:
+            with self._log.open("wb") as log:
+                self.process = _start(answers, log)
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            message = f"The detection process could not be started ({error.strerror}): restart the program."
+            raise LandmarkDetectionError(message) from error
+        self._answers = answers.open("rb")
+        self._unfinished_line = b""
+
+    @property
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def hand_over(self, volume: Volume) -> dict[str, Any]:
+        """Write the voxels where the child maps them into its memory."""
+        try:
+            np.save(self._voxels, volume.voxels, allow_pickle=False)
+        except OSError as error:
+            self.take_back_volume()
+            message = (
+                f"{volume.name} could not be copied to {self._folder} ({error.strerror or error}): free disk space."
+            )
+            raise LandmarkDetectionError(message) from error
+        return {"voxels": str(self._voxels), "ijk_to_ras": volume.ijk_to_ras.tolist(), "name": volume.name}
+
+    def take_back_volume(self) -> None:
+        with contextlib.suppress(OSError):
+            self._voxels.unlink(missing_ok=True)
+
+    def send(self, request: dict[str, Any]) -> None:
+        """A child that has died meanwhile is noticed by the next poll."""
+        with contextlib.suppress(OSError):
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def new_answers(self) -> list[dict[str, Any]]:
+        *lines, self._unfinished_line = (self._unfinished_line + self._answers.read()).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def log_tail(self) -> str:
+        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-_LOG_TAIL_LINES:])
+
+    def end(self) -> None:
+        _end_process_tree(self.process)
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        self._answers.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _event_of(answer: dict[str, Any], child: _Child) -> Event:
+    if answer["event"] == "progress":
+        return Progress(answer["fraction"], answer["text"])
+    if answer["event"] == "result":
+        return Finished(detection_from_json(answer["detection"]))
+    kind, text = answer["kind"], answer["message"]
+    advice = {
+        PROBLEM: text,
+        OUT_OF_DEVICE_MEMORY: "The graphics processor has too little free memory for this detection: use the CPU.",
+        OUT_OF_MEMORY: "The computer has too little free memory for this detection: close other programs or data.",
+        UNEXPECTED: f"The detection failed unexpectedly ({text}): report this with its log.",
+    }
+    return Failed(LandmarkDetectionError(advice[kind]), kind, child.log_tail())
+
+
+def _death_of(child: _Child) -> Failed:
+    """What to say about a child that ended without an answer."""
+    status, log_tail = child.process.returncode, child.log_tail()
+    last_line = log_tail.rpartition("\n")[2]
+    if status == -getattr(signal, "SIGKILL", 9):
+        message = "The detection process was killed, most often because memory ran out: close other programs or data."
+        return Failed(LandmarkDetectionError(message), OUT_OF_MEMORY, log_tail)
+    reason = f"status {status}; {last_line}" if last_line else f"status {status}"
+    message = f"The detection process crashed ({reason}): try again, or report this with its log."
+    return Failed(LandmarkDetectionError(message), CRASH, log_tail)
+
+
+def _start(answers: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The child, leader of a process group of its own so that all it starts can be ended with it."""
+    package_parent = str(Path(__file__).resolve().parents[1])
+    inherited = os.environ.get("PYTHONPATH", "")
+    own_group = (
+        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
+        if sys.platform == "win32"
+        else {"start_new_session": True}
+    )
+    # In Slicer, PythonSlicer is the interpreter that finds Slicer's libraries and packages.
+    python = shutil.which("PythonSlicer") or sys.executable
+    return subprocess.Popen(
+        [python, "-m", f"{__package__}.worker", str(answers)],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=log,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (package_parent, inherited)))},
+        **own_group,
+    )
+
+
+def _end_process_tree(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        subprocess.run(
+            ["taskkill", "/F", "/T", "/PID", str(process.pid)],
+            capture_output=True,
+            check=False,
+            creationflags=subprocess.CREATE_NO_WINDOW,
+        )
+    else:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(_END_TIMEOUT_S)
