@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn import functional
 
@@ -17,38 +18,36 @@ def pad_for_patches(volumes: Tensor, patch_size: int) -> Tensor:
     return functional.pad(volumes, (margin, margin, margin, margin, margin_k, margin_k))
 
 
-def cut_patches(padded: Tensor, cases: Tensor, centres_kji: Tensor, patch_size: int) -> Tensor:
-    """Patches around voxels, read straight from strided views of the padded volumes.
+def plane_stacks(padded: Tensor) -> tuple[Tensor, ...]:
+    """Views (cases, slice, row, column) of padded volumes (cases, k, j, i), one for each direction of patches.
+
+    The planes across i (rows k, columns j), across j (rows k, columns i) and across k (rows j, columns i); of pictures
+    only the last.
+    """
+    if padded.shape[1] == 1:
+        return (padded,)
+    return padded.permute(0, 3, 1, 2), padded.permute(0, 2, 1, 3), padded
+
+
+def cut_patches(stacks: Sequence[Tensor], cases: Tensor, centres_kji: Tensor, patch_size: int) -> Tensor:
+    """Patches around voxels, read straight from sliding views of plane stacks.
 
     Args:
-        padded: result of `pad_for_patches`, contiguous.
+        stacks: as `plane_stacks` returns them; copies with contiguous planes are read faster.
         cases: (batch,) index of the volume each sample is cut from.
         centres_kji: (batch, landmarks, 3) voxel indices in the volume without margin.
         patch_size: odd side s in voxels.
 
     Returns:
-        (batch, channels, s, s): for each landmark the planes across i, j and k in turn (in 2D only the last).
+        (batch, channels, s, s): for each landmark one patch from each stack in turn.
     """
-    margin = patch_size // 2
-    depth, height, width = (side - 2 * margin for side in padded.shape[1:])
-    case_stride, k_stride, j_stride, i_stride = padded.stride()
-    planes = [(j_stride, i_stride, 0)]
-    if padded.shape[1] == 1:
-        depth = 1
-    else:
-        across_i = (k_stride, j_stride, margin * i_stride)
-        across_j = (k_stride, i_stride, margin * j_stride)
-        across_k = (j_stride, i_stride, margin * k_stride)
-        planes = [across_i, across_j, across_k]
     batch, landmarks = centres_kji.shape[:2]
-    patches = padded.new_empty((batch, landmarks, len(planes), patch_size, patch_size))
-    index = (cases[:, None], *centres_kji.unbind(-1))
-    for plane, (row_stride, column_stride, offset) in enumerate(planes):
-        windows = torch.as_strided(
-            padded,
-            (padded.shape[0], depth, height, width, patch_size, patch_size),
-            (case_stride, k_stride, j_stride, i_stride, row_stride, column_stride),
-            padded.storage_offset() + offset,
-        )
-        patches[:, :, plane] = windows[index]
+    k, j, i = centres_kji.unbind(-1)
+    centres = [(i, k, j), (j, k, i), (k, j, i)][-len(stacks) :]
+    patches = stacks[0].new_empty((batch, landmarks, len(stacks), patch_size, patch_size))
+    for index, (stack, (slice_, row, column)) in enumerate(zip(stacks, centres, strict=True)):
+        windows = stack.unfold(2, patch_size, 1).unfold(3, patch_size, 1)
+        # Along the slices a patch is one voxel thick: only there does the margin shift the index.
+        margin = patch_size // 2 if len(stacks) == 3 else 0
+        patches[:, :, index] = windows[cases[:, None], slice_ + margin, row, column]
     return patches.flatten(1, 2)

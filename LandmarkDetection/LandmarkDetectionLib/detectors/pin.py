@@ -20,6 +20,9 @@ from ..volume import Volume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .pin_search import PatchImage, PINInference, PINNetworkSettings, PINSearch
 
+DEVIATION = "standard_deviation_mm"
+"""PIN-single's tensor, one a landmark, that says how far from the frame's origin its landmark is looked for."""
+
 
 class PINDetector(Detector):
     """PIN-multiple: one network moves all landmarks together in the space of the shape model's modes.
@@ -70,7 +73,10 @@ class PINSingleDetector(Detector):
         settings, inference = _parse_settings(bundle)
         self._searches = []
         for index in range(len(bundle.card.landmarks)):
-            free_point = ShapeModel.free_point(float(bundle.tensors[f"{index}.standard_deviation_mm"]))
+            deviation_mm = bundle.tensors.get(f"{index}.{DEVIATION}")
+            if deviation_mm is None or deviation_mm.numel() != 1:
+                raise _do_not_fit(bundle)
+            free_point = ShapeModel.free_point(float(deviation_mm))
             network = _load_network(bundle, settings, free_point, prefix=f"{index}.").to(device)
             self._searches.append(PINSearch(network, free_point, settings, inference))
 
@@ -129,17 +135,23 @@ def _parse_settings(bundle: ModelBundle) -> tuple[PINNetworkSettings, PINInferen
 
 def _load_network(bundle: ModelBundle, settings: PINNetworkSettings, model: ShapeModel, prefix: str) -> PINNetwork:
     channels = model.landmarks * patches_per_landmark(bundle.card.dimension)
-    network = PINNetwork(channels, model.modes, settings.widths, settings.hidden)
     weights = {
         name.removeprefix(prefix): tensor.float() for name, tensor in bundle.tensors.items() if name.startswith(prefix)
     }
-    weights.pop("standard_deviation_mm", None)
+    weights.pop(DEVIATION, None)
     try:
-        network.load_state_dict(weights)
+        # Without memory until the weights are known to fit: a card may claim layers of any size.
+        with torch.device("meta"):
+            network = PINNetwork(channels, model.modes, settings.widths, settings.hidden)
+        network.load_state_dict(weights, assign=True)
     except RuntimeError as error:
-        message = f"The weights of the model {bundle.card.name} do not fit its card; get its bundle again."
-        raise LandmarkDetectionError(message) from error
+        raise _do_not_fit(bundle) from error
     return network.to(memory_format=torch.channels_last).eval()
+
+
+def _do_not_fit(bundle: ModelBundle) -> LandmarkDetectionError:
+    message = f"The weights of the model {bundle.card.name} do not fit its card; get its bundle again."
+    return LandmarkDetectionError(message)
 
 
 def _spread(finals: FloatArray) -> FloatArray:

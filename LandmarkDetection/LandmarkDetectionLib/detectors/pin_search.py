@@ -11,11 +11,15 @@ import torch
 from torch import Tensor
 
 from ..errors import DetectionCancelled, LandmarkDetectionError
+from ..models.record import FieldError
 from ..networks.pin import PINNetwork, reduced_size
 from ..preprocessing import CanonicalVolume
 from ..shape_model import ShapeModel
-from .patches import cut_patches, pad_for_patches
+from .patches import cut_patches, pad_for_patches, plane_stacks
 from .precision import has_bfloat16, inference_precision
+
+_SENT_AS_THEY_ARE = (np.uint8, np.int8, np.int16, np.int32, np.float32)
+"""Data types that every device and every version of torch knows."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,9 @@ class PINNetworkSettings:
     mode's standard deviation, which lets short trainings converge and keeps the directions of all modes in play."""
 
     def __post_init__(self) -> None:
+        if not self.widths or min(*self.widths, self.hidden) < 1:
+            message = "Every layer of the network needs a channel; choose widths and hidden of 1 and more."
+            raise LandmarkDetectionError(message)
         if self.patch_size % 2 == 0 or reduced_size(self.patch_size, len(self.widths)) != 1:
             message = (
                 f"A patch of {self.patch_size} pixels does not shrink to one pixel in {len(self.widths)} blocks; "
@@ -51,7 +58,13 @@ class PINInference:
     iterations: int = 0
     """0 stands for the published numbers: 350 for rule A, 10 for B and C."""
     tolerance_mm: float = 0.05
-    """A search ends when no landmark of any initialisation moves farther than this in one iteration."""
+    """A search by rule B or C ends when no landmark of any initialisation moves farther than this in one iteration;
+    one by rule A, when every initialisation goes back and forth."""
+
+    def __post_init__(self) -> None:
+        for name in ("random_initialisations", "initial_range_sd", "iterations"):
+            if getattr(self, name) < 0:
+                raise FieldError(name, "must not be negative")
 
     @property
     def most_iterations(self) -> int:
@@ -122,12 +135,15 @@ class PINSearch:
                 progress(iteration / limit)
                 updated = self._update(image, weights)
                 path.append(self._positions(updated))
-                moved = (path[-1] - path[-2]).norm(dim=-1).max()
-                oscillates = self.inference.rule == "A" and torch.equal(updated, earlier)
+                if self.inference.rule == "A":
+                    has_settled = torch.equal(updated, earlier)
+                else:
+                    has_settled = (path[-1] - path[-2]).norm(dim=-1).max() <= self.inference.tolerance_mm
                 earlier, weights = weights, updated
-                if oscillates or moved <= self.inference.tolerance_mm:
+                if has_settled:
                     break
-        return path[-1].double().cpu().numpy(), torch.stack(path).mean(1).double().cpu().numpy()
+        # Not every device has double precision.
+        return path[-1].cpu().double().numpy(), torch.stack(path).mean(1).cpu().double().numpy()
 
     def _positions(self, weights: Tensor) -> Tensor:
         return (self._mean + weights @ self._basis).unflatten(-1, (-1, 3))
@@ -175,7 +191,7 @@ class PatchImage:
         self._size = torch.tensor(canonical.voxels.shape[::-1], device=device)
         self._origin = torch.tensor(canonical.origin_ijk, dtype=torch.float32, device=device)
         self._spacing = torch.tensor(canonical.spacing_mm, dtype=torch.float32, device=device)
-        self._padded = pad_for_patches(_windowed(canonical, device)[None], patch_size)
+        self._stacks = plane_stacks(pad_for_patches(_windowed(canonical, device)[None], patch_size))
         self.voxel_mm = float(canonical.spacing_mm[0])
 
     def nearest_voxels(self, positions: Tensor) -> Tensor:
@@ -190,14 +206,17 @@ class PatchImage:
     def patches(self, voxels: Tensor) -> Tensor:
         """Network input (batch, channels, s, s) for voxel indices ijk (batch, n, 3): 0 to 1 over the window."""
         cases = torch.zeros(len(voxels), dtype=torch.long, device=voxels.device)
-        patches = cut_patches(self._padded, cases, voxels.flip(-1), self._patch_size)
+        patches = cut_patches(self._stacks, cases, voxels.flip(-1), self._patch_size)
         return as_network_input(patches)
 
 
 def _windowed(canonical: CanonicalVolume, device: torch.device) -> Tensor:
     """The volume (k, j, i) as bytes: 0 to 255 over its intensity window."""
     low, high = canonical.window
-    voxels = torch.as_tensor(np.ascontiguousarray(canonical.voxels), device=device)
+    voxels = np.ascontiguousarray(canonical.voxels)
+    if voxels.dtype not in _SENT_AS_THEY_ARE:
+        voxels = voxels.astype(np.float32)
+    voxels = torch.as_tensor(voxels, device=device)
     return voxels.float().sub_(low).mul_(255.0 / (high - low)).clamp_(0.0, 255.0).round_().to(torch.uint8)
 
 

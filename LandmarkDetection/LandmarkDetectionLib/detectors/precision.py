@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 
 
@@ -14,6 +16,6 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and asks_processor is not None and asks_processor()
 
 
-def inference_precision(device: torch.device) -> torch.autocast:
+def inference_precision(device: torch.device) -> AbstractContextManager:
     """Context in which networks run: bf16 autocast where it is in hardware, full precision elsewhere."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=has_bfloat16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16) if has_bfloat16(device) else nullcontext()

@@ -45,10 +45,8 @@ class Loop:
         Raises:
             LandmarkDetectionError: if the training ended before its first validation.
         """
-        checkpoints = ModelCheckpoint(
-            self._folder, filename="best", monitor=MONITORED, save_last=True, enable_version_counter=False
-        )
-        trainer = self._trainer(checkpoints)
+        best = ModelCheckpoint(self._folder, filename="best", monitor=MONITORED, enable_version_counter=False)
+        trainer = self._trainer(best)
         last = self._folder / "last.ckpt"
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
@@ -60,11 +58,12 @@ class Loop:
                 ckpt_path=last if resume and last.exists() else None,
                 weights_only=True,
             )
-        return self._restore_best(module, checkpoints)
+        return self._restore_best(module, best)
 
-    def _trainer(self, checkpoints: ModelCheckpoint) -> lightning.Trainer:
+    def _trainer(self, best: ModelCheckpoint) -> lightning.Trainer:
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         every = min(self._optimisation.validate_every, self._optimisation.steps)
+        last = ModelCheckpoint(self._folder, filename="last", every_n_train_steps=every, enable_version_counter=False)
         return lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(self._device.type, self._device.type),
             devices=1,
@@ -75,7 +74,7 @@ class Loop:
             num_sanity_val_steps=0,
             gradient_clip_val=self._optimisation.gradient_clip or None,
             log_every_n_steps=min(50, every),
-            callbacks=[checkpoints, self._timer, TQDMProgressBar(refresh_rate=20)],
+            callbacks=[best, last, self._timer, TQDMProgressBar(refresh_rate=20)],
             logger=CSVLogger(self._folder, name="", version=""),
             enable_model_summary=False,
         )

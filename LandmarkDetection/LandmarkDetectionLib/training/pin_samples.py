@@ -91,7 +91,7 @@ class PINSamples(IterableDataset):
         displacements = (truths[torch.arange(len(cases)), nearest] - cut_at) / self._scale
         largest = displacements.abs().argmax(1)
         is_negative = displacements.gather(1, largest[:, None])[:, 0] <= 0
-        patches = cut_patches(self._pool.padded, cases, voxels.flip(-1), self._settings.patch_size)
+        patches = cut_patches(self._pool.stacks, cases, voxels.flip(-1), self._settings.patch_size)
         return PINBatch(as_network_input(patches), displacements, 2 * largest + is_negative)
 
     def _weights_of(self, shapes_mm: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,11 @@ from ..detectors.pin_search import PINNetworkSettings
 from ..detectors.registry import load_detector
 from ..errors import LandmarkDetectionError
 from ..evaluation.metrics import error_table
+from ..files.atomic import whole_file
 from ..landmarks import LandmarkSet
 from ..models.bundle import ModelBundle
 from ..models.card import ModelCard
-from ..models.record import parse_record
+from ..models.record import parse_record, record_to_json
 from ..networks.pin import PINNetwork, initialise_as_published, initialise_for_rectifiers
 from ..shape_model import ShapeModel
 from .augmentation import Augmenter
@@ -86,10 +88,7 @@ def train_pin(job: TrainingJob) -> tuple[ModelCard, dict[str, Tensor], float]:
     """
     settings = _settings(job)
     pool = _pool(job, settings)
-    if job.initial is not None:
-        shape_model = job.initial.card.shape_model
-    else:
-        shape_model = ShapeModel.fit(pool.shapes_mm().numpy(), job.recipe.pin.explained_variance)
+    shape_model = _shape_model(job, pool)
     card = dataclasses.replace(job.card, shape_model=shape_model)
     part = NetworkPart(card, list(range(len(card.landmarks))), shape_model, job.folder)
     weights, error_mm = _train_network(job, pool, part)
@@ -138,6 +137,19 @@ def _pool(job: TrainingJob, settings: PINNetworkSettings) -> CasePool:
         patch_size=settings.patch_size,
         seed=job.seed,
     )
+
+
+def _shape_model(job: TrainingJob, pool: CasePool) -> ShapeModel:
+    """The initial model's, or one fitted to the pool and kept beside the checkpoints, which mean nothing without it."""
+    if job.initial is not None:
+        return job.initial.card.shape_model
+    kept = job.folder / "shape_model.json"
+    if job.resume and kept.exists():
+        return parse_record(ShapeModel, json.loads(kept.read_text(encoding="utf-8")), str(kept))
+    shape_model = ShapeModel.fit(pool.shapes_mm().numpy(), job.recipe.pin.explained_variance)
+    with whole_file(kept) as path:
+        path.write_text(json.dumps(record_to_json(shape_model)), encoding="utf-8")
+    return shape_model
 
 
 def _reach_mm(pool: CasePool) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..detectors.patches import pad_for_patches
+from ..detectors.patches import pad_for_patches, plane_stacks
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import LandmarkSet
 from ..volume import Volume
@@ -31,8 +31,9 @@ class CasePool:
     """Variants of the training cases on one common grid.
 
     Attributes:
-        padded: bytes (pool, k, j, i), 0 to 255 over the intensity window, the frame's origin near the middle, with the
-            margin that patches of `patch_size` need.
+        stacks: plane stacks of bytes, 0 to 255 over the intensity window, the frame's origin near the middle, with the
+            margin that patches of `patch_size` need; each stack is contiguous, because training reads far more often
+            than it writes.
         origins_ijk: (pool, 3) voxel index of each frame's origin, not counting the margin.
         size_ijk: (3,) voxels of the common grid, not counting the margin.
         truths_mm: (pool, alternatives, n, 3) frame positions, NaN where missing; the alternatives are the ways to
@@ -59,16 +60,15 @@ class CasePool:
         self.spacing_mm = torch.tensor(augmenter.preprocessing.spacing_mm, dtype=torch.float32)
         shape = self._common_shape()
         self.size_ijk = torch.tensor(shape[::-1])
-        self.padded = pad_for_patches(torch.zeros((size, *shape), dtype=torch.uint8), patch_size)
-        self._interior = tuple(
-            slice((p - n) // 2, (p + n) // 2) for n, p in zip(shape, self.padded.shape[1:], strict=True)
-        )
+        self._patch_size = patch_size
+        padded = pad_for_patches(torch.zeros((1, *shape), dtype=torch.uint8), patch_size)
+        self.stacks = [stack.new_zeros((size, *stack.shape[1:])) for stack in plane_stacks(padded)]
         self.origins_ijk = torch.zeros((size, 3))
         self.truths_mm = torch.zeros((size, len(self._alternatives), len(self._labels), 3))
         self.renew(size)
 
     def __len__(self) -> int:
-        return len(self.padded)
+        return len(self.origins_ijk)
 
     def renew(self, count: int) -> None:
         """Replace the oldest entries by new variants, taking the cases in turn."""
@@ -103,8 +103,10 @@ class CasePool:
         source = tuple(slice(max(f, 0), max(f + n, 0)) for f, n in zip(first, shape, strict=True))
         voxels = np.round(variant.windowed[source] * 255.0).astype(np.uint8)
         target = tuple(slice(max(-f, 0), max(-f, 0) + n) for f, n in zip(first, voxels.shape, strict=True))
-        interior = self.padded[slot][self._interior].zero_()
-        interior[target] = torch.from_numpy(voxels)
+        box = torch.zeros((1, *shape), dtype=torch.uint8)
+        box[0][target] = torch.from_numpy(voxels)
+        for stack, planes in zip(self.stacks, plane_stacks(pad_for_patches(box, self._patch_size)), strict=True):
+            stack[slot] = planes[0]
         self.origins_ijk[slot] = torch.from_numpy(canonical.origin_ijk - first[::-1])
         truth = apply_affine(np.linalg.inv(canonical.frame_to_ras), variant.landmarks.to_array(self._labels))
         order = self._assignments_like(original.to_array(self._labels), variant.landmarks.to_array(self._labels))
