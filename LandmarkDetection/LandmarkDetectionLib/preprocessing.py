@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LandmarkDetectionError
-from .geometry import FloatArray, orientation_of
+from .geometry import FloatArray, direction_of, orientation_of
 from .volume import Volume
 
 _STATISTICS_VOXELS = 400_000
@@ -63,9 +63,15 @@ def canonical_volume(volume: Volume, preprocessing: Preprocessing) -> CanonicalV
     """Bring a volume into a model's frame, resampling only where its voxels do not fit already.
 
     Raises:
-        LandmarkDetectionError: if the volume is constant.
+        LandmarkDetectionError: if the volume is constant, or thinner than two of the model's voxels.
     """
     gridded = _on_canonical_grid(volume, preprocessing)
+    if gridded.dimension != volume.dimension:
+        message = (
+            f"{volume.name}: it is too thin for voxels of {max(preprocessing.spacing_mm):g} mm, which the model needs; "
+            "choose a thicker volume."
+        )
+        raise LandmarkDetectionError(message)
     step = max(1, int(np.ceil((gridded.voxels.size / _STATISTICS_VOXELS) ** (1 / gridded.dimension))))
     sample = gridded.voxels[::step, ::step, ::step]
     window = _intensity_window(sample, preprocessing, volume.name)
@@ -76,6 +82,15 @@ def canonical_volume(volume: Volume, preprocessing: Preprocessing) -> CanonicalV
     frame_to_ras[:3, :3] = gridded.ijk_to_ras[:3, :3] / gridded.spacing_mm
     frame_to_ras[:3, 3] = (gridded.ijk_to_ras @ np.append(origin_ijk, 1.0))[:3]
     return CanonicalVolume(gridded.voxels, gridded.spacing_mm, origin_ijk, frame_to_ras, window)
+
+
+def canonical_size_mm(volume: Volume, preprocessing: Preprocessing) -> FloatArray:
+    """Extent (3,) of a volume along the axes of a model's frame, of the box around it where it is oblique."""
+    if volume.dimension == 2:
+        picture = upright_picture(volume, preprocessing.orientation)
+        return np.array(picture.size) * picture.spacing_mm
+    axes = direction_of(preprocessing.orientation)
+    return np.abs(axes.T @ volume.ijk_to_ras[:3, :3]) @ np.array(volume.size)
 
 
 def upright_picture(volume: Volume, orientation: str) -> Volume:

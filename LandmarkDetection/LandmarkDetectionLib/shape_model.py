@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 from .errors import LandmarkDetectionError
 from .geometry import FloatArray
 
+_EMPTY_MODE = 1e-12
+"""Variances this small beside the others, or beside the coordinates, are rounding: a mode no landmark moves in."""
+
 
 @dataclass(frozen=True, eq=False)
 class ShapeModel:
@@ -34,7 +37,7 @@ class ShapeModel:
         """Fit to shapes (cases, n, 3) without gaps, keeping the fewest modes that explain the given variance.
 
         Raises:
-            LandmarkDetectionError: if there are fewer than three shapes.
+            LandmarkDetectionError: if there are fewer than three shapes, or they do not differ.
         """
         from sklearn.decomposition import PCA
 
@@ -43,8 +46,13 @@ class ShapeModel:
             message = f"A shape model needs at least 3 cases with every landmark, but there are {len(shapes)}."
             raise LandmarkDetectionError(message)
         analysis = PCA(svd_solver="full").fit(shapes.reshape(len(shapes), -1))
-        modes = modes_for_variance(analysis.explained_variance_, explained_variance)
-        return cls(analysis.mean_, analysis.components_[:modes], analysis.explained_variance_[:modes])
+        variances = analysis.explained_variance_
+        variances = variances[variances > _EMPTY_MODE * (variances[0] + np.square(analysis.mean_).mean())]
+        if len(variances) == 0:
+            message = "The landmarks lie at the same places in every case, so there is no shape to learn; check them."
+            raise LandmarkDetectionError(message)
+        modes = modes_for_variance(variances, explained_variance)
+        return cls(analysis.mean_, analysis.components_[:modes], variances[:modes])
 
     @classmethod
     def free_point(cls, standard_deviation_mm: float) -> ShapeModel:
