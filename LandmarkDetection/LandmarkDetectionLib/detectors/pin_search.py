@@ -16,10 +16,7 @@ from ..networks.pin import PINNetwork, reduced_size
 from ..preprocessing import CanonicalVolume
 from ..shape_model import ShapeModel
 from .patches import cut_patches, pad_for_patches, plane_stacks
-from .precision import has_bfloat16, inference_precision
-
-_SENT_AS_THEY_ARE = (np.uint8, np.int8, np.int16, np.int32, np.float32)
-"""Data types that every device and every version of torch knows."""
+from .precision import inference_precision, network_dtype
 
 
 @dataclass(frozen=True)
@@ -187,11 +184,11 @@ class PatchImage:
 
     def __init__(self, canonical: CanonicalVolume, patch_size: int, device: torch.device) -> None:
         self._patch_size = patch_size
-        self._low, self._high = canonical.window
         self._size = torch.tensor(canonical.voxels.shape[::-1], device=device)
         self._origin = torch.tensor(canonical.origin_ijk, dtype=torch.float32, device=device)
         self._spacing = torch.tensor(canonical.spacing_mm, dtype=torch.float32, device=device)
-        self._stacks = plane_stacks(pad_for_patches(_windowed(canonical, device)[None], patch_size))
+        voxels, self._window = _as_bytes(canonical)
+        self._stacks = plane_stacks(pad_for_patches(torch.as_tensor(voxels, device=device)[None], patch_size))
         self.voxel_mm = float(canonical.spacing_mm[0])
 
     def nearest_voxels(self, positions: Tensor) -> Tensor:
@@ -207,20 +204,31 @@ class PatchImage:
         """Network input (batch, channels, s, s) for voxel indices ijk (batch, n, 3): 0 to 1 over the window."""
         cases = torch.zeros(len(voxels), dtype=torch.long, device=voxels.device)
         patches = cut_patches(self._stacks, cases, voxels.flip(-1), self._patch_size)
-        return as_network_input(patches)
+        return as_network_input(patches, self._window)
 
 
-def _windowed(canonical: CanonicalVolume, device: torch.device) -> Tensor:
-    """The volume (k, j, i) as bytes: 0 to 255 over its intensity window."""
+def _as_bytes(canonical: CanonicalVolume) -> tuple[np.ndarray, tuple[int, int]]:
+    """The volume [k, j, i] as bytes, and which of them stand for 0 and 1.
+
+    Bytes stay as they are, so that only the patches need windowing; other data types become 0 to 255 over the window.
+    """
     low, high = canonical.window
-    voxels = np.ascontiguousarray(canonical.voxels)
-    if voxels.dtype not in _SENT_AS_THEY_ARE:
-        voxels = voxels.astype(np.float32)
-    voxels = torch.as_tensor(voxels, device=device)
-    return voxels.float().sub_(low).mul_(255.0 / (high - low)).clamp_(0.0, 255.0).round_().to(torch.uint8)
+    if canonical.voxels.dtype == np.uint8 and low.is_integer() and high.is_integer():
+        return np.ascontiguousarray(canonical.voxels), (int(low), int(high))
+    windowed = np.empty(canonical.voxels.shape, np.uint8)
+    # Slice by slice, because what is between does not leave the processor's cache then.
+    for target, source in zip(windowed, canonical.voxels, strict=True):
+        scaled = np.subtract(source, low, dtype=np.float32)
+        scaled *= 255.0 / (high - low)
+        target[...] = np.rint(np.clip(scaled, 0.0, 255.0, out=scaled), out=scaled)
+    return windowed, (0, 255)
 
 
-def as_network_input(patches: Tensor) -> Tensor:
-    """Windowed bytes (batch, channels, s, s) as numbers from 0 to 1, channels last, in the networks' precision."""
-    precision = torch.bfloat16 if has_bfloat16(patches.device) else torch.float32
-    return patches.contiguous(memory_format=torch.channels_last).to(precision).mul_(1.0 / 255.0)
+def as_network_input(patches: Tensor, window: tuple[int, int] = (0, 255)) -> Tensor:
+    """Bytes (batch, channels, s, s) as numbers from 0 to 1 over a window, channels last, in the networks' precision.
+
+    `patches` is overwritten.
+    """
+    low, high = window
+    windowed = patches.clamp_(low, high).sub_(low).contiguous(memory_format=torch.channels_last)
+    return windowed.to(network_dtype(patches.device)).mul_(1.0 / (high - low))
