@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,8 +87,7 @@ class DetectionRun:
 
     def _new_result(self, case: Case, detector: Detector, progress: ProgressCallback | None) -> CaseResult:
         log = self.output / f"{case.name}.log"
-        log.unlink(missing_ok=True)
-        self._remove_pictures(case, detector)
+        self._remove(case, detector, log)
         try:
             return self._detect_and_write(case, detector, progress)
         except DetectionCancelled:
@@ -96,7 +96,7 @@ class DetectionRun:
             failure = printable(str(error))
         except Exception as error:
             failure = unexpected_failure(error, log)
-        self._remove_pictures(case, detector)
+        self._remove(case, detector)
         self._folder.write_failure(case.name, failure, str(detector.device))
         return CaseResult(case.name, case.volume_path, detector.card, None, failure)
 
@@ -133,8 +133,9 @@ class DetectionRun:
         stem = plane_image_stem(case_name, plane_name)
         return [self.output / f"{stem}{suffix}" for suffix in _PLANE_IMAGE_SUFFIXES]
 
-    def _remove_pictures(self, case: Case, detector: Detector) -> None:
-        """Those of an earlier run, or of a case that failed half-way."""
+    def _remove(self, case: Case, detector: Detector, *others: Path) -> None:
+        """Pictures of an earlier run, or of a case that failed half-way; one that another program holds stays."""
         images = [path for plane in detector.card.planes for path in self._plane_images(case.name, plane.name)]
-        for path in (thumbnail_path(self.output, case.name), *images):
-            path.unlink(missing_ok=True)
+        for path in (thumbnail_path(self.output, case.name), *images, *others):
+            with suppress(OSError):
+                path.unlink()

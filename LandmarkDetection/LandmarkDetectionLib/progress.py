@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _SECONDS_BETWEEN_LOG_LINES = 10.0
 
@@ -25,16 +28,7 @@ class Progress:
 
     def __init__(self, parts: int) -> None:
         self._parts = parts
-        self._bar = None
-        if find_spec("tqdm") is not None:
-            from tqdm import tqdm
-
-            self._bar = tqdm(
-                total=100.0,
-                bar_format="{percentage:3.0f} %|{bar:30}| {elapsed} {desc}",
-                mininterval=0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LOG_LINES,
-                file=sys.stderr,
-            )
+        self._bar: tqdm | None = None
 
     def __enter__(self) -> Progress:
         return self
@@ -44,7 +38,9 @@ class Progress:
             self._bar.close()
 
     def show(self, done: float, text: str) -> None:
-        """How many parts are done, and what is being done now."""
+        """How many parts are done, and what is being done now; the bar appears with the first call."""
+        if self._bar is None:
+            self._bar = _new_bar()
         if self._bar is not None:
             self._bar.set_description_str(text, refresh=False)
             self._bar.update(100.0 * done / self._parts - self._bar.n)
@@ -56,3 +52,16 @@ class Progress:
         print(text, file=stream or sys.stdout, flush=True)
         if self._bar is not None and sys.stderr.isatty():
             self._bar.refresh()
+
+
+def _new_bar() -> tqdm | None:
+    if find_spec("tqdm") is None:
+        return None
+    from tqdm import tqdm
+
+    return tqdm(
+        total=100.0,
+        bar_format="{percentage:3.0f} %|{bar:30}| {elapsed} {desc}",
+        mininterval=0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LOG_LINES,
+        file=sys.stderr,
+    )

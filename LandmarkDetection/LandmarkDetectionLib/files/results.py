@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -133,7 +134,8 @@ class ResultsFolder:
     def write_failure(self, case: str, message: str, device: str = "") -> None:
         """Write into the tables that a case failed, and why; what an earlier run found in it goes."""
         for suffix in (MARKUPS_SUFFIX, PLANES_SUFFIX, DETECTION_SUFFIX):
-            (self.folder / f"{case}{suffix}").unlink(missing_ok=True)
+            with suppress(OSError):
+                (self.folder / f"{case}{suffix}").unlink()
         self._landmark_rows.pop(case, None)
         self._case_rows[case] = CaseRow(case, FAILED, "", device, message)
         self._write_tables()
