@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import LandmarkDetectionError
+from .path_text import check_path_is_text
 
 _PARTIAL_PREFIX = ".partial-"
 
@@ -26,10 +27,12 @@ def whole_file(path: Path | str) -> Iterator[Path]:
         ...     temporary.write_text("label,l,p,s")
     """
     path = Path(path)
+    check_path_is_text(path)
     temporary = path.with_name(f"{_PARTIAL_PREFIX}{uuid.uuid4().hex}-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch(exist_ok=False)
+        temporary.unlink()
         yield temporary
         temporary.replace(path)
     except OSError as error:

@@ -7,9 +7,9 @@ import struct
 from pathlib import Path
 
 from ..errors import LandmarkDetectionError
-from .nifti_header import NiftiHeader, holds_bytes
+from .image_names import NIFTI_SUFFIXES
+from .nifti import NiftiHeader, holds_bytes
 
-_NIFTI_SUFFIXES = (".nii", ".nii.gz")
 _META_SUFFIXES = (".mha", ".mhd")
 _UNCOMPRESSED_SUFFIXES = (".gipl", ".vtk", ".hdr")
 _META_HEADER_BYTES = 1 << 16
@@ -45,7 +45,7 @@ def _problem(file: Path) -> str:
     )
     if is_picture_cut:
         return "is incomplete: copy or export it again"
-    nifti = NiftiHeader.read(file) if name.endswith(_NIFTI_SUFFIXES) else None
+    nifti = NiftiHeader.read(file) if name.endswith(NIFTI_SUFFIXES) else None
     is_meta_broken = name.endswith(_META_SUFFIXES) and not _has_finite_geometry(_meta_fields(file))
     if is_meta_broken or (nifti is not None and not nifti.has_usable_geometry):
         return "has a voxel size or position that is zero or not finite: correct its header"
@@ -64,7 +64,7 @@ def check_length(file: Path, data_bytes: float) -> None:
     """
     name = file.name.lower()
     is_cut = False
-    if name.endswith(_NIFTI_SUFFIXES):
+    if name.endswith(NIFTI_SUFFIXES):
         header = NiftiHeader.read(file)
         is_cut = header is not None and not holds_bytes(file, header.promised_bytes)
     elif name.endswith(_META_SUFFIXES):

@@ -83,7 +83,7 @@ def lacks_geometry(file: Path, header: sitk.ImageFileReader) -> bool:
     spacings = header.GetSpacing()[:2]
     if name.endswith(TIFF_SUFFIXES):
         return any(np.allclose(spacings, default, rtol=1e-4) for default in _PRINT_SPACINGS_MM)
-    is_flat = header.GetDimension() == 2 or header.GetSize()[2] == 1
+    is_flat = np.prod(header.GetSize()[2:]) == 1
     spacing_tags = ("0028|0030", "0018|1164")
     has_spacing_tag = any(header.HasMetaDataKey(tag) for tag in spacing_tags)
     return is_dicom_file(file) and is_flat and spacings == (1.0, 1.0) and not has_spacing_tag

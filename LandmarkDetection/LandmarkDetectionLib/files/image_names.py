@@ -7,13 +7,15 @@ from pathlib import Path
 import SimpleITK as sitk
 
 from ..errors import LandmarkDetectionError
+from .path_text import check_path_is_text
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """Formats that never carry geometry."""
 TIFF_SUFFIXES = (".tif", ".tiff")
 """Formats that may carry a pixel size."""
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
-VOLUME_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".vtk")
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+VOLUME_SUFFIXES = (*NIFTI_SUFFIXES, ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr", ".gipl", ".vtk")
 IMAGE_SUFFIXES = VOLUME_SUFFIXES + DICOM_SUFFIXES + PICTURE_SUFFIXES + TIFF_SUFFIXES
 
 
@@ -44,6 +46,7 @@ def find_images(folder: Path | str) -> list[Path]:
 
 def dicom_series(folder: Path) -> list[list[Path]]:
     """The DICOM files of a folder by series, each in the order of its slices."""
+    check_path_is_text(folder)
     identifiers = sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
     files = [sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), identifier) for identifier in identifiers]
     return [[Path(name) for name in names] for names in files]

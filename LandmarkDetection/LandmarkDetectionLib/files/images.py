@@ -15,7 +15,9 @@ from ..volume import Volume, from_sitk, to_sitk
 from .atomic import whole_file
 from .image_completeness import check_before_reading, check_length
 from .image_headers import check_geometry, check_memory, data_bytes, lacks_geometry
-from .image_names import IMAGE_SUFFIXES, dicom_series, find_images, image_stem
+from .image_names import IMAGE_SUFFIXES, NIFTI_SUFFIXES, dicom_series, find_images, image_stem
+from .nifti import not_finite_voxels
+from .path_text import check_path_is_text
 
 __all__ = ["IMAGE_SUFFIXES", "find_images", "image_stem", "read_volume", "write_volume"]
 
@@ -49,6 +51,7 @@ def read_volume(
             geometry, or holds mostly voxels that are not finite.
     """
     path = Path(path)
+    check_path_is_text(path)
     files = _image_files(path)
     header = _read_header(files[0])
     check_memory(path, data_bytes(header) * len(files))
@@ -65,6 +68,8 @@ def read_volume(
     if needs_spacing:
         _set_picture_geometry(path, image, spacing_mm, origin_mm)
     volume = from_sitk(image, image_stem(path))
+    if path.name.lower().endswith(NIFTI_SUFFIXES) and np.issubdtype(volume.voxels.dtype, np.floating):
+        volume.voxels.flat[not_finite_voxels(path)] = np.nan
     return Volume(finite_voxels(path.name, volume.voxels, report), volume.ijk_to_ras, volume.name)
 
 
