@@ -14,19 +14,20 @@ from LandmarkDetectionLib.networks.pin import PINNetwork
 LABELS = ("AC", "PC", "RE", "LE")
 MEAN_SHAPE_MM = np.array([[0.0, 12.0, 0.0], [0.0, -12.0, 0.0], [15.0, 15.0, -8.0], [-15.0, 15.0, -8.0]])
 NETWORK = {"patch_size": 11, "widths": [4, 8], "hidden": 8}
-ENDLESS = {"iterations": "1000000", "tolerance_mm": "-1"}
-"""Options that make a detection last until it is cancelled."""
+INFERENCE = {"random_initialisations": 2, "iterations": 5}
+ENDLESS = {"iterations": 1_000_000, "tolerance_mm": -1.0}
+"""Inference settings with which a detection lasts until it is cancelled."""
 
 
-def write_tiny_bundle(folder: Path, name: str = "tiny") -> Path:
+def write_tiny_bundle(folder: Path, name: str = "tiny", **inference: float) -> Path:
     """Write a bundle of four landmarks, two planes and a calibration to `folder / name`."""
     torch.manual_seed(0)
     network = PINNetwork(3 * len(LABELS), outputs=2, widths=NETWORK["widths"], hidden=NETWORK["hidden"])
-    save_bundle(folder / name, ModelCard.from_json(_card(name)), network.state_dict())
+    save_bundle(folder / name, ModelCard.from_json(_card(name, INFERENCE | inference)), network.state_dict())
     return folder / name
 
 
-def _card(name: str) -> dict:
+def _card(name: str, inference: dict[str, float]) -> dict:
     modes = np.zeros((2, 3 * len(LABELS)))
     modes[0, 1::3] = modes[1, 2::3] = 1.0 / np.sqrt(len(LABELS))
     return {
@@ -39,9 +40,9 @@ def _card(name: str) -> dict:
         "dimension": 3,
         "description": "Random weights, for tests.",
         "landmarks": [{"label": label, "description": f"{label} of a test", "side": ""} for label in LABELS],
-        "preprocessing": {"orientation": "RAS", "spacing_mm": [2.0, 2.0, 2.0], "centre": "volume"},
+        "preprocessing": {"orientation": "RAS", "spacing_mm": [2.0, 2.0, 2.0], "centre": "content"},
         "network": NETWORK,
-        "inference": {"random_initialisations": 2, "iterations": 5},
+        "inference": inference,
         "shape_model": {
             "mean": MEAN_SHAPE_MM.ravel().tolist(),
             "eigenvectors": modes.tolist(),

@@ -24,15 +24,15 @@ class Preprocessing:
         orientation: direction of the canonical i, j, k axes, such as "RAS".
         spacing_mm: canonical voxel size along i, j, k; the last one is unused for pictures.
         low_percentile, high_percentile: of the voxels above the volume's minimum; they become 0 and 1.
-        centre: origin of the frame: the centroid of the windowed intensities, which does not move when a volume
-            is padded, or the centre of the volume.
+        centre: origin of the frame: the centroid of the windowed intensities, or the centre of the box around the
+            voxels above the window's low end. Neither moves when a volume is padded.
     """
 
     orientation: str
     spacing_mm: tuple[float, float, float]
     low_percentile: float = 1.0
     high_percentile: float = 99.0
-    centre: Literal["foreground", "volume"] = "foreground"
+    centre: Literal["foreground", "content"] = "foreground"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,19 +65,18 @@ def canonical_volume(volume: Volume, preprocessing: Preprocessing) -> CanonicalV
     Raises:
         LandmarkDetectionError: if the volume is constant, or thinner than two of the model's voxels.
     """
-    gridded = _on_canonical_grid(volume, preprocessing)
+    upright = _upright(volume, preprocessing.orientation)
+    window = _intensity_window(_sample(upright)[0], preprocessing, volume.name)
+    gridded = _on_canonical_grid(upright, preprocessing)
     if gridded.dimension != volume.dimension:
         message = (
             f"{volume.name}: it is too thin for voxels of {max(preprocessing.spacing_mm):g} mm, which the model needs; "
             "choose a thicker volume."
         )
         raise LandmarkDetectionError(message)
-    step = max(1, int(np.ceil((gridded.voxels.size / _STATISTICS_VOXELS) ** (1 / gridded.dimension))))
-    sample = gridded.voxels[::step, ::step, ::step]
-    window = _intensity_window(sample, preprocessing, volume.name)
-    origin_ijk = (np.array(gridded.size) - 1) / 2
-    if preprocessing.centre == "foreground":
-        origin_ijk = _centroid(sample, window) * step
+    sample, step = _sample(gridded)
+    weights = np.clip((sample.astype(np.float32) - window[0]) / (window[1] - window[0]), 0.0, 1.0)
+    origin_ijk = step * (_centroid(weights) if preprocessing.centre == "foreground" else _box_centre(weights > 0))
     frame_to_ras = np.eye(4)
     frame_to_ras[:3, :3] = gridded.ijk_to_ras[:3, :3] / gridded.spacing_mm
     frame_to_ras[:3, 3] = (gridded.ijk_to_ras @ np.append(origin_ijk, 1.0))[:3]
@@ -105,12 +104,20 @@ def upright_picture(volume: Volume, orientation: str) -> Volume:
     return volume if slice_axis == 0 else volume.reoriented(_slice_axis_last(volume))
 
 
-def _on_canonical_grid(volume: Volume, preprocessing: Preprocessing) -> Volume:
-    if volume.dimension == 3:
-        reoriented = volume.reoriented(preprocessing.orientation)
-        return reoriented.resampled(preprocessing.spacing_mm, preprocessing.orientation)
-    picture = upright_picture(volume, preprocessing.orientation)
-    return picture.resampled(np.append(preprocessing.spacing_mm[:2], picture.spacing_mm[2]))
+def _upright(volume: Volume, orientation: str) -> Volume:
+    return volume.reoriented(orientation) if volume.dimension == 3 else upright_picture(volume, orientation)
+
+
+def _on_canonical_grid(upright: Volume, preprocessing: Preprocessing) -> Volume:
+    if upright.dimension == 3:
+        return upright.resampled(preprocessing.spacing_mm, preprocessing.orientation)
+    return upright.resampled(np.append(preprocessing.spacing_mm[:2], upright.spacing_mm[2]))
+
+
+def _sample(volume: Volume) -> tuple[NDArray, int]:
+    """Every step-th voxel along each axis, and the step."""
+    step = max(1, int(np.ceil((volume.voxels.size / _STATISTICS_VOXELS) ** (1 / volume.dimension))))
+    return np.ascontiguousarray(volume.voxels[::step, ::step, ::step]), step
 
 
 def _slice_axis_last(volume: Volume) -> str:
@@ -130,10 +137,13 @@ def _intensity_window(sample: NDArray, preprocessing: Preprocessing, name: str) 
     return float(low), float(high)
 
 
-def _centroid(sample: NDArray, window: tuple[float, float]) -> FloatArray:
-    low, high = window
-    weights = np.clip((sample.astype(np.float32) - low) / (high - low), 0.0, 1.0)
-    sums = [
-        weights.sum(axis=tuple(other for other in range(3) if other != axis), dtype=np.float64) for axis in (2, 1, 0)
-    ]
-    return np.array([np.arange(len(profile)) @ profile / profile.sum() for profile in sums])
+def _centroid(weights: FloatArray) -> FloatArray:
+    """Mean index (3,) along i, j, k."""
+    profiles = [weights.sum(axis=across, dtype=np.float64) for across in ((0, 1), (0, 2), (1, 2))]
+    return np.array([np.arange(len(profile)) @ profile / profile.sum() for profile in profiles])
+
+
+def _box_centre(is_content: NDArray[np.bool_]) -> FloatArray:
+    """Middle index (3,) along i, j, k of the box around the content."""
+    extents = [np.flatnonzero(is_content.any(axis=across)) for across in ((0, 1), (0, 2), (1, 2))]
+    return np.array([(extent[0] + extent[-1]) / 2 for extent in extents])

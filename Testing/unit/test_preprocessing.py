@@ -57,7 +57,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("spacing_mm", [SPACING_MM, (1.3, 1.3, 1.3)], ids=["same grid", "resampled"])
-@pytest.mark.parametrize("centre", ["foreground", "volume"])
+@pytest.mark.parametrize("centre", ["foreground", "content"])
 @settings(max_examples=12)
 @given(orientation=orientations)
 def test_order_and_direction_of_the_axes_change_nothing(spacing_mm, centre, orientation):
@@ -97,7 +97,7 @@ def test_frame_begins_at_the_centroid_of_what_is_bright():
 
 def test_frame_may_begin_at_the_centre_of_the_volume():
     volume = random_volume()
-    canonical = canonical_volume(volume, Preprocessing("RAS", SPACING_MM, centre="volume"))
+    canonical = canonical_volume(volume, Preprocessing("RAS", SPACING_MM, centre="content"))
     np.testing.assert_allclose(canonical.frame_to_ras[:3, 3], volume.centre_ras)
 
 
@@ -141,7 +141,7 @@ def test_oblique_volume_is_resampled_along_the_anatomy(axis, angle_deg):
     ijk_to_ras = geometry(spacing_mm=(1.0, 1.1, 1.2), tilt=tilt)
     k, j, i = np.indices(size[::-1])
     volume = Volume(smooth(apply_affine(ijk_to_ras, np.stack([i, j, k], axis=-1))), ijk_to_ras)
-    canonical = canonical_volume(volume, Preprocessing("RAS", (1.0, 1.0, 1.0), centre="volume"))
+    canonical = canonical_volume(volume, Preprocessing("RAS", (1.0, 1.0, 1.0), centre="content"))
     np.testing.assert_allclose(canonical.frame_to_ras[:3, :3], np.eye(3) if abs(angle_deg) > 0.01 else tilt, atol=1e-3)
     positions = ras_of_voxels(canonical)
     inside = volume.contains(apply_affine(np.eye(4), positions.reshape(-1, 3))).reshape(canonical.voxels.shape)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..geometry import FloatArray, rotation_matrix
 from ..landmarks import LandmarkSet
+from ..models.record import FieldError
 from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume, upright_picture
 from ..volume import Volume
 
@@ -25,7 +26,9 @@ class Augmentation:
         mirror: whether half of the variants are mirror images; only where left and right cannot be told apart.
         scale: largest relative change of size, the same along all axes.
         stretch: largest further relative change along each axis.
-        centre_shift_mm: standard deviation by which the frame's origin is misplaced, as another field of view would.
+        crop_mm: thickest slab cut off at each face of a volume, first and last along i, j, k of the model's frame, so
+            that the field of view differs as it does between scanners; empty for none.
+        centre_shift_mm: standard deviation by which the frame's origin is misplaced.
         gamma, noise, blur_mm, bias: strongest change of the contrast curve (log), noise (share of the window),
             smoothing and shading.
     """
@@ -34,7 +37,14 @@ class Augmentation:
     mirror: bool = False
     scale: float = 0.0
     stretch: float = 0.0
+    crop_mm: tuple[float, ...] = ()
     centre_shift_mm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if len(self.crop_mm) not in (0, 6):
+            name, problem = "crop_mm", "must be six numbers, first and last along i, j, k, or empty"
+            raise FieldError(name, problem)
+
     gamma: float = 0.0
     noise: float = 0.0
     blur_mm: float = 0.0
@@ -70,7 +80,7 @@ class Augmenter:
 
     def __call__(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Variant:
         """A random variant of a case."""
-        moved, motion = self._moved(volume, generator)
+        moved, motion = self._moved(self._cropped(volume, generator), generator)
         canonical = self._with_shifted_origin(canonical_volume(moved, self.preprocessing), generator)
         low, high = canonical.window
         windowed = np.clip((canonical.voxels.astype(np.float32) - low) / (high - low), 0.0, 1.0)
@@ -81,6 +91,19 @@ class Augmenter:
         looked = np.asarray(look(windowed if self.dimension == 2 else windowed[None]))
         windowed = np.clip(looked.reshape(windowed.shape), 0.0, 1.0)
         return Variant(canonical, windowed, landmarks.transformed(motion))
+
+    def _cropped(self, volume: Volume, generator: np.random.Generator) -> Volume:
+        """Half of the volumes as they are, the others without a slab at each face."""
+        if not self.augmentation.crop_mm or generator.random() < 0.5:
+            return volume
+        upright = volume.reoriented(self.preprocessing.orientation)
+        slabs_mm = generator.uniform(0.0, 1.0, (3, 2)) * np.reshape(self.augmentation.crop_mm, (3, 2))
+        first, cut_at_end = np.round(slabs_mm / upright.spacing_mm[:, None]).astype(int).T
+        last = np.array(upright.size) - cut_at_end
+        i, j, k = (slice(begin, end) for begin, end in zip(first, last, strict=True))
+        ijk_to_ras = upright.ijk_to_ras.copy()
+        ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ first
+        return Volume(upright.voxels[k, j, i], ijk_to_ras, upright.name)
 
     def _moved(self, volume: Volume, generator: np.random.Generator) -> tuple[Volume, FloatArray]:
         """The case moved, and the affine map of RAS space (4x4) that moved it.

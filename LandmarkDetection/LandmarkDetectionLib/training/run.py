@@ -17,6 +17,7 @@ from ..models.bundle import load_bundle, save_bundle
 from ..models.bundle_files import check_bundle_folder
 from ..models.card import ModelCard
 from ..models.record import parse_record
+from ..preprocessing import Preprocessing, canonical_size_mm
 from .cases import read_cases
 from .pin_training import TrainingJob, train_pin, train_pin_single
 from .pool import TrainingCase
@@ -94,7 +95,9 @@ def draft_card(
         "spacing_mm": _spacing_for(settings.patch_size, cases),
         **recipe.preprocessing,
     }
-    sizes = np.array([np.array(case.volume.size) * case.volume.spacing_mm for case in cases])
+    frame = parse_record(Preprocessing, preprocessing, "preprocessing")
+    sizes = np.array([canonical_size_mm(case.volume, frame) for case in cases])
+    cut_off = np.reshape(recipe.augmentation.crop_mm or np.zeros(6), (3, 2)).sum(axis=1)
     card: dict[str, Any] = {
         "format_version": 1,
         "name": name,
@@ -109,7 +112,7 @@ def draft_card(
         "preprocessing": preprocessing,
         "network": recipe.network,
         "inference": recipe.inference,
-        "field_of_view_mm": {"minimum": sizes.min(0).tolist(), "maximum": sizes.max(0).tolist()},
+        "field_of_view_mm": {"minimum": (sizes.min(0) - cut_off).tolist(), "maximum": sizes.max(0).tolist()},
         "rotation_range_deg": recipe.augmentation.rotation_deg,
         "training": {"data": dataset.source, "cases": len(cases), "licence": dataset.licence, "preset": preset},
         "licence": dataset.licence,
