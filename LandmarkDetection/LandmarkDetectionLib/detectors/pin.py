@@ -19,6 +19,7 @@ from ..shape_model import ShapeModel
 from ..volume import Volume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .pin_search import PatchImage, PINInference, PINNetworkSettings, PINSearch
+from .precision import network_dtype
 
 DEVIATION = "standard_deviation_mm"
 """PIN-single's tensor, one a landmark, that says how far from the frame's origin its landmark is looked for."""
@@ -38,7 +39,7 @@ class PINDetector(Detector):
         if shape_model is None:
             message = f"The model {bundle.card.name} lacks the shape model that its method needs; get its bundle again."
             raise LandmarkDetectionError(message)
-        network = _load_network(bundle, settings, shape_model, prefix="").to(device)
+        network = _load_network(bundle, settings, shape_model, prefix="", device=device)
         self._search = PINSearch(network, shape_model, settings, inference)
 
     def _locate(
@@ -77,7 +78,7 @@ class PINSingleDetector(Detector):
             if deviation_mm is None or deviation_mm.numel() != 1:
                 raise _do_not_fit(bundle)
             free_point = ShapeModel.free_point(float(deviation_mm))
-            network = _load_network(bundle, settings, free_point, prefix=f"{index}.").to(device)
+            network = _load_network(bundle, settings, free_point, prefix=f"{index}.", device=device)
             self._searches.append(PINSearch(network, free_point, settings, inference))
 
     def _locate(
@@ -133,10 +134,15 @@ def _parse_settings(bundle: ModelBundle) -> tuple[PINNetworkSettings, PINInferen
     return settings, parse_record(PINInference, bundle.card.inference, f"{where}: inference")
 
 
-def _load_network(bundle: ModelBundle, settings: PINNetworkSettings, model: ShapeModel, prefix: str) -> PINNetwork:
+def _load_network(
+    bundle: ModelBundle, settings: PINNetworkSettings, model: ShapeModel, prefix: str, device: torch.device
+) -> PINNetwork:
     channels = model.landmarks * patches_per_landmark(bundle.card.dimension)
+    # Autocast alone would convert the weights anew for every search.
     weights = {
-        name.removeprefix(prefix): tensor.float() for name, tensor in bundle.tensors.items() if name.startswith(prefix)
+        name.removeprefix(prefix): tensor.to(device, network_dtype(device))
+        for name, tensor in bundle.tensors.items()
+        if name.startswith(prefix)
     }
     weights.pop(DEVIATION, None)
     try:

@@ -212,7 +212,7 @@ def _as_bytes(canonical: CanonicalVolume) -> tuple[np.ndarray, tuple[int, int]]:
 
     Bytes stay as they are, so that only the patches need windowing; other data types become 0 to 255 over the window.
     """
-    low, high = canonical.window
+    low, high = map(float, canonical.window)
     if canonical.voxels.dtype == np.uint8 and low.is_integer() and high.is_integer():
         return np.ascontiguousarray(canonical.voxels), (int(low), int(high))
     windowed = np.empty(canonical.voxels.shape, np.uint8)

@@ -16,6 +16,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and asks_processor is not None and asks_processor()
 
 
+def network_dtype(device: torch.device) -> torch.dtype:
+    """Number format of the networks' inputs, and of the weights of networks that are not trained any more."""
+    return torch.bfloat16 if has_bfloat16(device) else torch.float32
+
+
 def inference_precision(device: torch.device) -> AbstractContextManager:
     """Context in which networks run: bf16 autocast where it is in hardware, full precision elsewhere."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if has_bfloat16(device) else nullcontext()
