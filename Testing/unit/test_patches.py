@@ -66,7 +66,7 @@ def test_every_corner_can_be_cut():
 
 
 def test_channels_are_the_planes_across_i_j_and_k_of_each_landmark():
-    index = torch.arange(np.prod(SHAPE), dtype=torch.int64).reshape(1, *SHAPE)
+    index = (torch.arange(np.prod(SHAPE)) % 256).to(torch.uint8).reshape(1, *SHAPE)
     first, second = (2, 3, 4), (3, 2, 5)
     patches = cut(index, [0], [[first, second]], 3, contiguous=False)[0]
     assert patches.shape == (6, 3, 3)

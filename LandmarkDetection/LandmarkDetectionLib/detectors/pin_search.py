@@ -16,7 +16,7 @@ from ..networks.pin import PINNetwork, reduced_size
 from ..preprocessing import CanonicalVolume
 from ..shape_model import ShapeModel
 from .patches import cut_patches, pad_for_patches, plane_stacks
-from .precision import inference_precision, network_dtype
+from .precision import network_dtype
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class PINSearch:
         path = [self._positions(weights)]
         limit = self.inference.most_iterations
         earlier = weights
-        with torch.inference_mode(), inference_precision(self.device):
+        with torch.inference_mode():
             for iteration in range(limit):
                 if cancelled():
                     raise DetectionCancelled

@@ -1,8 +1,6 @@
-"""Where reduced precision pays: bf16 autocast on processors and GPUs that have it."""
+"""Where reduced precision pays: networks in bf16 on processors and GPUs that have it; positions never."""
 
 from __future__ import annotations
-
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
@@ -17,10 +15,8 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def network_dtype(device: torch.device) -> torch.dtype:
-    """Number format of the networks' inputs, and of the weights of networks that are not trained any more."""
+    """Number format of the networks' inputs, and of the weights of networks that are not trained any more.
+
+    Autocast is not used in detection: it would round the products that place the patches, too.
+    """
     return torch.bfloat16 if has_bfloat16(device) else torch.float32
-
-
-def inference_precision(device: torch.device) -> AbstractContextManager:
-    """Context in which networks run: bf16 autocast where it is in hardware, full precision elsewhere."""
-    return torch.autocast(device.type, dtype=torch.bfloat16) if has_bfloat16(device) else nullcontext()

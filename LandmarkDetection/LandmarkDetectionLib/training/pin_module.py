@@ -52,7 +52,9 @@ class PINModule(lightning.LightningModule):
 
     def validation_step(self, _batch: Tensor, _index: int) -> None:
         """Detect on the validation cases with the detector's own code."""
-        error_mm = self._validation_error_mm(self.network)
+        # Detection chooses its own precision; the training's would round positions.
+        with torch.autocast(self.device.type, enabled=False):
+            error_mm = self._validation_error_mm(self.network)
         self.log("validation_error_mm", error_mm, prog_bar=True, batch_size=1)
 
     def configure_optimizers(self) -> dict:
