@@ -48,6 +48,9 @@ class Loop:
         best = ModelCheckpoint(self._folder, filename="best", monitor=MONITORED, enable_version_counter=False)
         trainer = self._trainer(best)
         last = self._folder / "last.ckpt"
+        if not resume:
+            # Else a later resume could go on with what another training left here.
+            last.unlink(missing_ok=True)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")

@@ -42,8 +42,9 @@ class PINSamples(IterableDataset):
     `displacement_scale_mm`, counted from the voxels the patches were cut at.
 
     Args:
-        pool: the cases; a batch takes its samples from random ones.
-        landmarks: which of the pool's landmarks the network sees, by index.
+        pool: the cases; a batch takes its samples from random ones, but none from a case that lacks all the landmarks.
+        landmarks: which of the pool's landmarks the network sees, by index. If not all, interchangeable ones are
+            looked for where the pool's first assignment has them: alone, a landmark cannot say which end it is.
         shape_model: the space it moves in.
         settings: of the network.
         batch_size: samples a batch.
@@ -66,6 +67,7 @@ class PINSamples(IterableDataset):
     ) -> None:
         self._pool = pool
         self._landmarks = landmarks
+        self._assignments = slice(None) if len(landmarks) == pool.truths_mm.shape[2] else slice(1)
         self._settings = settings
         self._batch_size = batch_size
         self._near_share = near_share
@@ -84,8 +86,10 @@ class PINSamples(IterableDataset):
                 self._pool.renew(1)
 
     def _draw(self) -> PINBatch:
-        cases = torch.randint(len(self._pool), (self._batch_size,), generator=self._random)
-        truths = self._weights_of(self._pool.truths_mm[cases][:, :, self._landmarks])
+        shapes_mm = self._pool.truths_mm[:, self._assignments][:, :, self._landmarks]
+        usable = torch.isfinite(shapes_mm[:, 0]).all(-1).any(-1).nonzero()[:, 0]
+        cases = usable[torch.randint(len(usable), (self._batch_size,), generator=self._random)]
+        truths = self._weights_of(shapes_mm[cases])
         voxels, cut_at = self._cut_positions(cases, self._starts(truths[:, 0]))
         nearest = (truths - cut_at[:, None]).norm(dim=-1).argmin(1)
         displacements = (truths[torch.arange(len(cases)), nearest] - cut_at) / self._scale

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..detectors.pin import patches_per_landmark
+from ..detectors.pin import DEVIATION, patches_per_landmark
 from ..detectors.pin_search import PINNetworkSettings
 from ..detectors.registry import load_detector
 from ..errors import LandmarkDetectionError
@@ -76,7 +76,7 @@ class NetworkPart:
         prefix = "0." if alone and self.prefix else self.prefix
         named = {f"{prefix}{name}": value.detach().cpu() for name, value in network.state_dict().items()}
         if prefix:
-            named[f"{prefix}standard_deviation_mm"] = torch.tensor(self.shape_model.standard_deviations_mm[0]).float()
+            named[f"{prefix}{DEVIATION}"] = torch.tensor(self.shape_model.standard_deviations_mm[0]).float()
         return named
 
 
@@ -110,11 +110,11 @@ def train_pin_single(job: TrainingJob) -> tuple[ModelCard, dict[str, Tensor], fl
         steps=max(1, optimisation.steps // len(job.card.landmarks)),
     )
     job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, optimisation=share))
-    free_point = ShapeModel.free_point(_reach_mm(pool) / 3.0)
     weights: dict[str, Tensor] = {}
     errors_mm = []
     for index, definition in enumerate(job.card.landmarks):
         card = dataclasses.replace(job.card, landmarks=(definition,), planes=(), measurements=(), interchangeable=())
+        free_point = ShapeModel.free_point(_deviation_mm(job, pool, index))
         part = NetworkPart(card, [index], free_point, job.folder / str(index), prefix=f"{index}.")
         part_weights, error_mm = _train_network(job, pool, part)
         weights |= part_weights
@@ -152,9 +152,11 @@ def _shape_model(job: TrainingJob, pool: CasePool) -> ShapeModel:
     return shape_model
 
 
-def _reach_mm(pool: CasePool) -> float:
-    """How far from the frame's origin a landmark may be looked for: half the largest side of the common grid."""
-    return float((pool.size_ijk * pool.spacing_mm).max()) / 2.0
+def _deviation_mm(job: TrainingJob, pool: CasePool, index: int) -> float:
+    """A third of how far from the frame's origin a landmark may lie: the initial model's, or from the common grid."""
+    if job.initial is not None:
+        return float(job.initial.tensors[f"{index}.{DEVIATION}"])
+    return float((pool.size_ijk * pool.spacing_mm).max()) / 2.0 / 3.0
 
 
 def _train_network(job: TrainingJob, pool: CasePool, part: NetworkPart) -> tuple[dict[str, Tensor], float]:
@@ -192,7 +194,7 @@ def _start_from(network: PINNetwork, bundle: ModelBundle, prefix: str) -> None:
     weights = {
         name.removeprefix(prefix): value.float()
         for name, value in bundle.tensors.items()
-        if name.startswith(prefix) and not name.endswith("standard_deviation_mm")
+        if name.startswith(prefix) and not name.endswith(DEVIATION)
     }
     try:
         network.load_state_dict(weights)

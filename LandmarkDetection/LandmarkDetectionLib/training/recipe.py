@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LandmarkDetectionError
-from ..models.record import parse_record
+from ..models.record import FieldError, parse_record
 from .augmentation import Augmentation
 
 
@@ -40,6 +40,11 @@ class Optimisation:
     renew_every: int = 8
     constant_rate: bool = False
 
+    def __post_init__(self) -> None:
+        for name in ("steps", "minutes", "batch_size", "learning_rate", "validate_every", "pool_size", "renew_every"):
+            if getattr(self, name) <= 0:
+                raise FieldError(name, "must be above zero")
+
 
 @dataclass(frozen=True)
 class PINTraining:
@@ -58,6 +63,11 @@ class PINTraining:
     near_share: float = 0.75
     dropout: float = 0.0
     published_initialisation: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "explained_variance", "near_share", "dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise FieldError(name, "must lie between 0 and 1")
 
 
 @dataclass(frozen=True)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..detectors.pin_search import PINNetworkSettings
-from ..detectors.registry import resolve_device
+from ..detectors.registry import load_detector, resolve_device
 from ..errors import LandmarkDetectionError
 from ..files.dataset import Dataset
-from ..models.bundle import load_bundle, save_bundle
+from ..models.bundle import ModelBundle, load_bundle, save_bundle
 from ..models.bundle_files import check_bundle_folder
 from ..models.card import ModelCard
 from ..models.record import parse_record
@@ -63,19 +64,19 @@ def train(
     if method not in METHODS:
         message = f'There is no training for the method "{method}"; choose one of: {", ".join(METHODS)}.'
         raise LandmarkDetectionError(message)
-    output = Path(output)
-    check_bundle_folder(output)
+    output = Path(output).absolute()
     work = output.with_name(output.name + ".training")
     recipe = load_recipe(preset, config)
     chosen_device = resolve_device(device)
     dataset = Dataset.load(dataset_folder)
     initial = None if init_from is None else load_bundle(init_from)
-    cases, validation = read_cases(dataset, "train"), read_cases(dataset, "validation")
-    work.mkdir(parents=True, exist_ok=True)
+    if initial is not None:
+        _check_same_task(initial, method, dataset)
+    _check_writable(output, work)
+    cases, validation = (_read_labelled_cases(dataset, split) for split in ("train", "validation"))
     if initial is None:
         card = draft_card(dataset, cases, recipe, method=method, name=output.name, preset=preset)
     else:
-        _check_same_task(initial.card, method, dataset)
         card = _card_of_continuation(initial.card, output.name, preset, dataset, cases)
     job = TrainingJob(card, cases, validation, recipe, chosen_device, work, resume, initial, seed)
     card, weights, error_mm = METHODS[method](job)
@@ -124,20 +125,52 @@ def draft_card(
 
 
 def _spacing_for(patch_size: int, cases: list[TrainingCase]) -> list[float]:
-    """A voxel size at which a patch spans what the landmarks span on average, in two digits."""
-    shapes = [case.landmarks.to_array() for case in cases]
-    span_mm = np.mean([np.nanmax(np.ptp(shape[np.isfinite(shape).all(1)], axis=0)) for shape in shapes])
-    spacing = float(f"{max(span_mm, 1e-3) / patch_size:.2g}")
-    return [spacing] * 3
+    """A voxel size, in two digits, at which a patch spans what the landmarks span on average.
+
+    Or a quarter of the image where they lie closer together, for there must be something to see around them.
+    """
+    shapes = [case.landmarks.to_array() for case in cases if case.landmarks.present]
+    landmarks_mm = np.mean([np.nanmax(np.nanmax(shape, axis=0) - np.nanmin(shape, axis=0)) for shape in shapes])
+    images_mm = np.mean([np.max(np.array(case.volume.size) * case.volume.spacing_mm) for case in cases])
+    return [float(f"{max(landmarks_mm, images_mm / 4) / patch_size:.2g}")] * 3
 
 
-def _check_same_task(card: ModelCard, method: str, dataset: Dataset) -> None:
+def _check_writable(output: Path, work: Path) -> None:
+    """Learn now, not after the training, whether a bundle and the files of its training can be written."""
+    check_bundle_folder(output)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+        for folder in (output.parent, work):
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except OSError as error:
+        message = f"{output}: nothing can be written there ({error.strerror or error}); choose another output."
+        raise LandmarkDetectionError(message) from error
+
+
+def _read_labelled_cases(dataset: Dataset, split: str) -> list[TrainingCase]:
+    """The cases of a split, among which every landmark must occur."""
+    cases = read_cases(dataset, split)
+    for definition in dataset.definitions:
+        if not any(definition.label in case.landmarks.present for case in cases):
+            message = (
+                f'{dataset.folder}: no case of its split "{split}" has the landmark "{definition.label}"; place it in '
+                "some, or take it out of dataset.json."
+            )
+            raise LandmarkDetectionError(message)
+    return cases
+
+
+def _check_same_task(bundle: ModelBundle, method: str, dataset: Dataset) -> None:
+    card = bundle.card
     if card.method != method or set(card.labels) != {definition.label for definition in dataset.definitions}:
         message = (
             f"The model {card.name} cannot be trained further here: its method ({card.method}) or its landmarks "
             "differ; choose a model of the same method and landmarks."
         )
         raise LandmarkDetectionError(message)
+    # A bundle that detects has all that a training starts from.
+    load_detector(bundle, "cpu")
 
 
 def _card_of_continuation(
