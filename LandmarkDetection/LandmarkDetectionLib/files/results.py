@@ -109,7 +109,7 @@ class ResultsFolder:
         planes: Sequence[StandardPlane] = (),
         descriptions: Mapping[str, str] | None = None,
     ) -> None:
-        """Write a case's markups, planes and detection, then the tables.
+        """Write a case's markups, planes and detection, then the tables; until then the case is not complete.
 
         Args:
             case: name of the case, different for each.
@@ -117,6 +117,9 @@ class ResultsFolder:
             planes: those that follow from it.
             descriptions: of the landmarks, by label.
         """
+        detection_file = self.folder / f"{case}{DETECTION_SUFFIX}"
+        with suppress(OSError):
+            detection_file.unlink()
         landmarks = LandmarkSet(dict(detection.landmark_set), descriptions)
         write_markups(landmarks, self.folder / f"{case}{MARKUPS_SUFFIX}")
         planes_file = self.folder / f"{case}{PLANES_SUFFIX}"
@@ -124,7 +127,7 @@ class ResultsFolder:
             write_plane_markups(planes, planes_file)
         else:
             planes_file.unlink(missing_ok=True)
-        with whole_file(self.folder / f"{case}{DETECTION_SUFFIX}") as temporary:
+        with whole_file(detection_file) as temporary:
             temporary.write_text(json.dumps(detection_to_json(detection), allow_nan=False), encoding="utf-8")
         self._landmark_rows[case] = _landmark_rows(case, detection)
         seconds, notes = f"{detection.seconds:.3f}", " ".join(detection.notes)
