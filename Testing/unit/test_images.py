@@ -77,6 +77,11 @@ class TestVolumes:
         with pytest.raises(LandmarkDetectionError, match=r"\.nrrd"):
             write_volume(Volume(COUNTING, np.eye(4)), tmp_path / "case.png")
 
+    def test_voxels_that_no_file_can_hold_are_a_sentence(self, tmp_path):
+        with pytest.raises(LandmarkDetectionError, match="voxel type"):
+            write_volume(Volume(COUNTING > 5, np.eye(4)), tmp_path / "mask.nrrd")
+        assert list(tmp_path.iterdir()) == []
+
     def test_a_gzip_file_of_several_streams_is_whole(self, tmp_path):
         """Some programs compress in blocks; the length at the end is then only that of the last."""
         import gzip
@@ -105,6 +110,12 @@ class TestPictures:
     def test_one_number_is_the_spacing_of_both_axes(self, tmp_path):
         volume = read_volume(self.write(tmp_path / "film.png"), spacing_mm=[0.2])
         assert np.allclose(volume.spacing_mm, (0.2, 0.2, 1.0))
+
+    def test_the_origin_may_be_an_array_and_is_zero_by_default(self, tmp_path):
+        path = self.write(tmp_path / "film.png")
+        given = read_volume(path, np.array([0.2, 0.2]), np.array([5.0, 6.0]))
+        assert np.allclose(given.ijk_to_ras[:3, 3], (-5, -6, 0))
+        assert np.allclose(read_volume(path, [0.2]).ijk_to_ras[:3, 3], 0)
 
     def test_a_jpeg_is_read(self, tmp_path):
         volume = read_volume(self.write(tmp_path / "film.jpg", np.full((8, 8), 90, np.uint8)), spacing_mm=(1, 1))

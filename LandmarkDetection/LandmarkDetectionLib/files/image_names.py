@@ -32,15 +32,23 @@ def is_picture(path: Path | str) -> bool:
 
 
 def find_images(folder: Path | str) -> list[Path]:
-    """Sorted images of a folder: its image files, and folders (itself or below it) that hold a DICOM series."""
+    """Sorted images of a folder: its image files, and folders (itself or below it) that hold a DICOM series.
+
+    Raises:
+        LandmarkDetectionError: if the folder does not exist or cannot be read.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         message = f"The folder {folder} does not exist: check its name."
         raise LandmarkDetectionError(message)
-    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    images = [path for path in visible if path.is_file() and _is_plain_image(path)]
-    for candidate in [folder, *(path for path in visible if path.is_dir())]:
-        images += _dicom_images(candidate)
+    try:
+        visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        images = [path for path in visible if path.is_file() and _is_plain_image(path)]
+        for candidate in [folder, *(path for path in visible if path.is_dir())]:
+            images += _dicom_images(candidate)
+    except OSError as error:
+        message = f"The folder {folder} cannot be read ({error.strerror}): check that you may read all of it."
+        raise LandmarkDetectionError(message) from error
     return sorted(images)
 
 

@@ -86,7 +86,7 @@ def write_volume(volume: Volume, path: Path | str) -> None:
     with whole_file(path) as temporary:
         try:
             sitk.WriteImage(to_sitk(volume), str(temporary), useCompression=True)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             message = f"{path} could not be written: check the disk, and the volume's voxel type and axes."
             raise LandmarkDetectionError(message) from error
 
@@ -195,7 +195,8 @@ def _set_picture_geometry(
         message = f"{path.name}: the pixel spacing must be above zero, in millimetres, not {spacing_mm}."
         raise LandmarkDetectionError(message)
     image.SetSpacing((float(spacing[0]), float(spacing[-1]), _SLICE_THICKNESS_MM))
-    image.SetOrigin((*(float(value) for value in (origin_mm or (0.0, 0.0))[:2]), 0.0))
+    x, y = (0.0, 0.0) if origin_mm is None else origin_mm[:2]
+    image.SetOrigin((float(x), float(y), 0.0))
     image.SetDirection(np.eye(3).ravel().tolist())
 
 
