@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .volume import Volume
 
 _THUMBNAIL_HEIGHT_PX = 220
+_LEAST_PLANE_COLUMNS = 400
 _PLANE_IMAGE_SUFFIXES = (".png", ".nrrd")
 
 
@@ -124,7 +125,8 @@ class DetectionRun:
             path.write_bytes(picture)
 
     def _write_plane_images(self, case_name: str, volume: Volume, plane: StandardPlane) -> None:
-        image = reslice(volume, plane, float(volume.spacing_mm.min()))
+        pixel_mm = min(float(volume.spacing_mm.min()), plane.size_mm[0] / _LEAST_PLANE_COLUMNS)
+        image = reslice(volume, plane, pixel_mm)
         png, nrrd = self._plane_images(case_name, plane.name)
         write_plane_png(image, png)
         write_volume(image, nrrd)

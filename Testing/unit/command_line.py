@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
+import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +20,9 @@ from LandmarkDetectionLib.files.images import write_volume
 from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.networks.pin import PINNetwork
 from LandmarkDetectionLib.volume import Volume
+
+MODULE = Path(__file__).resolve().parents[2] / "LandmarkDetection"
+SCRIPT = MODULE / "Scripts" / "DetectLandmarks.py"
 
 
 class Call(NamedTuple):
@@ -67,3 +73,17 @@ def write_tiny_picture_bundle(folder: Path) -> Path:
 def files_below(folder: Path) -> set[str]:
     """Every file of a folder, hidden ones too, by its path in it."""
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def run_uninstalled(*command: object) -> subprocess.CompletedProcess:
+    """Run Python with its libraries but without the installation that would find the package anywhere."""
+    packages = str(Path(np.__file__).resolve().parents[1])
+    command = [sys.executable, "-S", *map(str, command)]
+    variables = {"PYTHONPATH": packages, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+
+
+def copy_package(folder: Path) -> Path:
+    """Copy the package into a folder, as Slicer installs it flat beside other modules."""
+    shutil.copytree(MODULE / "LandmarkDetectionLib", folder / "LandmarkDetectionLib")
+    return folder

@@ -15,11 +15,6 @@ def add_device_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_seed_argument(parser: argparse.ArgumentParser) -> None:
-    """Offer --seed."""
-    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of the random starting points (default: 0)")
-
-
 def seed(text: str) -> int:
     """A whole number that is not negative.
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..errors import LandmarkDetectionError
-from .arguments import add_device_argument, add_seed_argument, key_and_value, spacing_mm
+from .arguments import add_device_argument, key_and_value, seed, spacing_mm
 from .output import add_json_argument
 from .run_report import RunReport
 
@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         "--option", metavar="KEY=VALUE", type=key_and_value, action="append", default=[], help="of the model's method"
     )
     add_device_argument(parser)
-    add_seed_argument(parser)
+    parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of the random starting points (default: 0)")
     add_json_argument(parser)
     parser.set_defaults(run=run)
 

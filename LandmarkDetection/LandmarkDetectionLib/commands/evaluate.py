@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ..progress import Progress
-from .arguments import add_device_argument, add_seed_argument
+from .arguments import add_device_argument
 from .output import add_json_argument, print_json
 
 
@@ -21,7 +21,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     judged.add_argument("--predictions", metavar="FOLDER", type=Path, help="results of detect, or markups files")
     parser.add_argument("--output", metavar="FOLDER", type=Path, required=True, help="for report.json and index.html")
     add_device_argument(parser)
-    add_seed_argument(parser)
     add_json_argument(parser)
     parser.set_defaults(run=run)
 
@@ -38,9 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     dataset = Dataset.load(arguments.dataset)
     judged = arguments.predictions or load_detector(load_bundle(find_model(arguments.model)), arguments.device)
     with Progress(parts=1) as progress:
-        report = evaluate_model(
-            dataset, arguments.split, judged, arguments.output, seed=arguments.seed, progress=progress.show
-        )
+        report = evaluate_model(dataset, arguments.split, judged, arguments.output, progress=progress.show)
     if arguments.json:
         print_json(report)
     else:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from .arguments import add_device_argument
@@ -21,7 +23,6 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--config", metavar="FILE.json", type=Path, help="settings that replace those of the preset")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
     parser.add_argument("--init-from", metavar="BUNDLE", help="start from the weights of this model")
-    parser.add_argument("--folds", metavar="K", type=int, help="cross-validate with K folds")
     add_json_argument(parser)
     parser.set_defaults(run=run)
 
@@ -31,16 +32,17 @@ def run(arguments: argparse.Namespace) -> int:
     from ..models.registry import find_model
     from ..training.run import train
 
-    card = train(
-        arguments.dataset,
-        arguments.method,
-        arguments.output,
-        preset=arguments.preset,
-        device=arguments.device,
-        config=arguments.config,
-        resume=arguments.resume,
-        init_from=None if arguments.init_from is None else find_model(arguments.init_from),
-    )
+    with redirect_stdout(sys.stderr):  # lightning shows its progress on stdout, which is for results
+        card = train(
+            arguments.dataset,
+            arguments.method,
+            arguments.output,
+            preset=arguments.preset,
+            device=arguments.device,
+            config=arguments.config,
+            resume=arguments.resume,
+            init_from=None if arguments.init_from is None else find_model(arguments.init_from),
+        )
     if arguments.json:
         print_json(card.to_json())
     else:
