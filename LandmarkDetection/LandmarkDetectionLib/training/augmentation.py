@@ -10,7 +10,7 @@ import numpy as np
 from ..geometry import FloatArray, rotation_matrix
 from ..landmarks import LandmarkSet
 from ..models.record import FieldError
-from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume, upright_picture
+from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume, intensity_window, upright_picture
 from ..volume import Volume
 
 if TYPE_CHECKING:
@@ -39,16 +39,15 @@ class Augmentation:
     stretch: float = 0.0
     crop_mm: tuple[float, ...] = ()
     centre_shift_mm: float = 0.0
+    gamma: float = 0.0
+    noise: float = 0.0
+    blur_mm: float = 0.0
+    bias: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.crop_mm) not in (0, 6):
             name, problem = "crop_mm", "must be six numbers, first and last along i, j, k, or empty"
             raise FieldError(name, problem)
-
-    gamma: float = 0.0
-    noise: float = 0.0
-    blur_mm: float = 0.0
-    bias: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,12 @@ class Augmenter:
 
     def __call__(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Variant:
         """A random variant of a case."""
-        moved, motion = self._moved(self._cropped(volume, generator), generator)
-        canonical = self._with_shifted_origin(canonical_volume(moved, self.preprocessing), generator)
-        low, high = canonical.window
+        cropped = self._cropped(volume, generator)
+        # Of the voxels as they came, as in detection: resampling narrows the range of a picture.
+        window = intensity_window(cropped, self.preprocessing)
+        moved, motion = self._moved(cropped, generator)
+        canonical = self._with_shifted_origin(canonical_volume(moved, self.preprocessing, window), generator)
+        low, high = window
         windowed = np.clip((canonical.voxels.astype(np.float32) - low) / (high - low), 0.0, 1.0)
         # MONAI's transforms keep their random state in themselves, and variants are made by several threads at once.
         look = _intensity_transforms(self.augmentation, self.preprocessing.spacing_mm[0])

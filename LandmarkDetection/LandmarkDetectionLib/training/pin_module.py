@@ -25,6 +25,7 @@ class PINModule(lightning.LightningModule):
         alpha: weight of the classification loss.
         optimisation: rate, decay and length.
         elapsed_share: share of the allowed wall time that has passed.
+        follow: told where the network moves the samples of each batch.
         validation_error_mm: mean error of the network over the validation cases.
     """
 
@@ -33,7 +34,9 @@ class PINModule(lightning.LightningModule):
         network: PINNetwork,
         alpha: float,
         optimisation: Optimisation,
+        *,
         elapsed_share: Callable[[], float],
+        follow: Callable[[PINBatch, Tensor], None],
         validation_error_mm: Callable[[PINNetwork], float],
     ) -> None:
         super().__init__()
@@ -41,11 +44,13 @@ class PINModule(lightning.LightningModule):
         self._alpha = alpha
         self._optimisation = optimisation
         self._elapsed_share = elapsed_share
+        self._follow = follow
         self._validation_error_mm = validation_error_mm
 
     def training_step(self, batch: PINBatch, _index: int) -> Tensor:
         """Joint loss of a batch [Li 2018, equation 2]."""
         displacements, logits = self.network(batch.patches)
+        self._follow(batch, displacements.detach())
         loss = joint_loss(displacements, logits, batch.displacements, batch.directions, self._alpha)
         self.log("loss", loss, prog_bar=True)
         return loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Iterator
@@ -18,28 +19,46 @@ from .pool import CasePool
 
 _NEAREST_SPREAD = 0.02
 _WIDEST_SPREAD = 0.7
-"""Range, in standard deviations of the modes, of how far "near" starts lie from the truth."""
+"""Range, in standard deviations of the modes, of how far "near" starts lie from the truth.
+
+Each mode has a spread of its own. With one spread for all of them the network would learn to leave the modes it sees
+badly as they are whenever the others look right, and searches would end beside the truth."""
+_WIDEST_VISITED = 4.0
+"""Standard deviations beyond which a visited position is brought back, so that a network that errs in its first steps
+does not wander off."""
 
 
 @dataclass(frozen=True, eq=False)
 class PINBatch:
-    """Patches (batch, channels, s, s), scaled displacements (batch, outputs), and their directions (batch,)."""
+    """What a network sees and should answer, and where that was.
+
+    Attributes:
+        patches: (batch, channels, s, s).
+        displacements: (batch, outputs), in units of `displacement_scale_mm`.
+        directions: (batch,) index of the direction of each displacement.
+        cases: (batch,) entry of the pool.
+        weights: (batch, modes) mode weights the patches were cut at.
+    """
 
     patches: Tensor
     displacements: Tensor
     directions: Tensor
+    cases: Tensor
+    weights: Tensor
 
     def to(self, device: torch.device) -> PINBatch:
-        """The same batch on a device."""
-        return PINBatch(self.patches.to(device), self.displacements.to(device), self.directions.to(device))
+        """The same batch on a device; what only the sampling needs stays."""
+        moved = {name: getattr(self, name).to(device) for name in ("patches", "displacements", "directions")}
+        return dataclasses.replace(self, **moved)
 
 
 class PINSamples(IterableDataset):
     """Endless batches drawn from a pool of cases.
 
-    A share of the starts lies near the truth, as most positions of a search do; the others anywhere within 3 standard
-    deviations, as the paper has it. The target is the displacement of the mode weights in units of
-    `displacement_scale_mm`, counted from the voxels the patches were cut at.
+    A share of the samples goes on from where the network itself moved those of the batch before, so that it learns at
+    the positions a search visits. Of the others, the fresh starts, a share lies near the truth and the rest within 3
+    standard deviations of the mean, where the paper has all. The target is the displacement of the mode weights in
+    units of `displacement_scale_mm`, counted from the voxels the patches were cut at.
 
     Args:
         pool: the cases; a batch takes its samples from random ones, but none from a case that lacks all the landmarks.
@@ -48,7 +67,8 @@ class PINSamples(IterableDataset):
         shape_model: the space it moves in.
         settings: of the network.
         batch_size: samples a batch.
-        near_share: share of starts near the truth.
+        near_share: share of the fresh starts near the truth.
+        followed_share: share of the samples that go on from the batch before.
         renew_every: batches after which one case of the pool is replaced.
         seed: of the random starts.
     """
@@ -62,6 +82,7 @@ class PINSamples(IterableDataset):
         *,
         batch_size: int,
         near_share: float,
+        followed_share: float,
         renew_every: int,
         seed: int,
     ) -> None:
@@ -71,6 +92,8 @@ class PINSamples(IterableDataset):
         self._settings = settings
         self._batch_size = batch_size
         self._near_share = near_share
+        self._followed_share = followed_share
+        self._visited: tuple[Tensor, Tensor] | None = None
         self._renew_every = renew_every
         self._random = torch.Generator().manual_seed(seed)
         self._shape_model = shape_model
@@ -85,18 +108,33 @@ class PINSamples(IterableDataset):
             if batch % self._renew_every == 0:
                 self._pool.renew(1)
 
+    def follow(self, batch: PINBatch, displacements: Tensor) -> None:
+        """Remember where a network moves the samples of a batch: its displacements (batch, outputs)."""
+        moved = batch.weights + displacements.float().cpu() * self._scale
+        limit = _WIDEST_VISITED * self._deviations
+        self._visited = batch.cases, torch.maximum(torch.minimum(moved, limit), -limit)
+
     def _draw(self) -> PINBatch:
         shapes_mm = self._pool.truths_mm[:, self._assignments][:, :, self._landmarks]
-        usable = torch.isfinite(shapes_mm[:, 0]).all(-1).any(-1).nonzero()[:, 0]
+        is_usable = torch.isfinite(shapes_mm[:, 0]).all(-1).any(-1)
+        usable = is_usable.nonzero()[:, 0]
         cases = usable[torch.randint(len(usable), (self._batch_size,), generator=self._random)]
+        is_followed = torch.zeros(len(cases), dtype=torch.bool)
+        if self._visited is not None:
+            is_followed = torch.rand(len(cases), generator=self._random) < self._followed_share
+            is_followed &= is_usable[self._visited[0]]
+            cases = torch.where(is_followed, self._visited[0], cases)
         truths = self._weights_of(shapes_mm[cases])
-        voxels, cut_at = self._cut_positions(cases, self._starts(truths[:, 0]))
+        starts = self._starts(truths[:, 0])
+        if self._visited is not None:
+            starts = torch.where(is_followed[:, None], self._visited[1], starts)
+        voxels, cut_at = self._cut_positions(cases, starts)
         nearest = (truths - cut_at[:, None]).norm(dim=-1).argmin(1)
         displacements = (truths[torch.arange(len(cases)), nearest] - cut_at) / self._scale
         largest = displacements.abs().argmax(1)
         is_negative = displacements.gather(1, largest[:, None])[:, 0] <= 0
         patches = cut_patches(self._pool.stacks, cases, voxels.flip(-1), self._settings.patch_size)
-        return PINBatch(as_network_input(patches), displacements, 2 * largest + is_negative)
+        return PINBatch(as_network_input(patches), displacements, 2 * largest + is_negative, cases, cut_at)
 
     def _weights_of(self, shapes_mm: Tensor) -> Tensor:
         """Mode weights (batch, alternatives, modes) of shapes (batch, alternatives, n, 3), gaps filled by the model."""
@@ -107,12 +145,13 @@ class PINSamples(IterableDataset):
         return weights
 
     def _starts(self, truths: Tensor) -> Tensor:
-        """Mode weights (batch, modes) to start from."""
-        size = (len(truths), 1)
+        """Mode weights (batch, modes) of fresh starts."""
         span = math.log(_WIDEST_SPREAD / _NEAREST_SPREAD)
-        spread = _NEAREST_SPREAD * torch.exp(torch.rand(size, generator=self._random) * span)
+        spread = _NEAREST_SPREAD * torch.exp(torch.rand(truths.shape, generator=self._random) * span)
         near = truths + spread * self._deviations * torch.randn(truths.shape, generator=self._random)
-        anywhere = (torch.rand(truths.shape, generator=self._random) * 6.0 - 3.0) * self._deviations
+        size = (len(truths), 1)
+        range_sd = 3.0 * torch.rand(size, generator=self._random)
+        anywhere = (torch.rand(truths.shape, generator=self._random) * 2.0 - 1.0) * range_sd * self._deviations
         return torch.where(torch.rand(size, generator=self._random) < self._near_share, near, anywhere)
 
     def _cut_positions(self, cases: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:

@@ -176,6 +176,7 @@ def _train_network(job: TrainingJob, pool: CasePool, part: NetworkPart) -> tuple
         settings,
         batch_size=optimisation.batch_size,
         near_share=training.near_share,
+        followed_share=training.followed_share,
         renew_every=optimisation.renew_every,
         seed=job.seed,
     )
@@ -185,7 +186,14 @@ def _train_network(job: TrainingJob, pool: CasePool, part: NetworkPart) -> tuple
         return mean_error_mm(bundle, job.validation, job.device.type)
 
     loop = Loop(part.folder, optimisation, job.device)
-    module = PINModule(network, training.alpha, optimisation, loop.elapsed_share, validation_error_mm)
+    module = PINModule(
+        network,
+        training.alpha,
+        optimisation,
+        elapsed_share=loop.elapsed_share,
+        follow=samples.follow,
+        validation_error_mm=validation_error_mm,
+    )
     error_mm = loop.fit(module, samples, resume=job.resume)
     return part.tensors(network), error_mm
 

@@ -53,14 +53,16 @@ class PINTraining:
     Attributes:
         alpha: weight of the classification loss against the regression loss (equation 2 of the paper).
         explained_variance: share of the shape variance that the kept modes explain.
-        near_share: share of the training starts near the truth.
+        near_share: share of the fresh training starts near the truth.
+        followed_share: share of the training samples that go on from where the network moved those before.
         dropout: in the heads.
         published_initialisation: N(0, 0.1) weights instead of He's.
     """
 
     alpha: float = 0.5
     explained_variance: float = 0.995
-    near_share: float = 0.75
+    near_share: float = 0.5
+    followed_share: float = 0.6
     dropout: float = 0.0
     published_initialisation: bool = False
 
@@ -116,7 +118,7 @@ PRESETS: dict[str, dict[str, Any]] = {
             "gradient_clip": 0.0,
             "constant_rate": True,
         },
-        "pin": {"dropout": 0.5, "near_share": 0.0, "published_initialisation": True},
+        "pin": {"dropout": 0.5, "near_share": 0.0, "followed_share": 0.0, "published_initialisation": True},
     },
 }
 """Quick ends within 5 minutes and standard within 60 on two cores; paper is the published schedule."""
