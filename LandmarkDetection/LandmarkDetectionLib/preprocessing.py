@@ -59,14 +59,21 @@ class CanonicalVolume:
         return np.array(self.voxels.shape[::-1]) * self.spacing_mm
 
 
-def canonical_volume(volume: Volume, preprocessing: Preprocessing) -> CanonicalVolume:
+def canonical_volume(
+    volume: Volume, preprocessing: Preprocessing, window: tuple[float, float] | None = None
+) -> CanonicalVolume:
     """Bring a volume into a model's frame, resampling only where its voxels do not fit already.
 
+    Args:
+        volume: any.
+        preprocessing: what the model expects.
+        window: intensities that become 0 and 1, if they are known; else those of the volume itself.
+
     Raises:
-        LandmarkDetectionError: if the volume is constant, or thinner than two of the model's voxels.
+        LandmarkDetectionError: if the volume is constant, thinner than two of the model's voxels, or empty on these.
     """
     upright = _upright(volume, preprocessing.orientation)
-    window = _intensity_window(_sample(upright)[0], preprocessing, volume.name)
+    window = window or intensity_window(upright, preprocessing)
     gridded = _on_canonical_grid(upright, preprocessing)
     if gridded.dimension != volume.dimension:
         message = (
@@ -74,13 +81,28 @@ def canonical_volume(volume: Volume, preprocessing: Preprocessing) -> CanonicalV
             "choose a thicker volume."
         )
         raise LandmarkDetectionError(message)
-    sample, step = _sample(gridded)
-    weights = np.clip((sample.astype(np.float32) - window[0]) / (window[1] - window[0]), 0.0, 1.0)
-    origin_ijk = step * (_centroid(weights) if preprocessing.centre == "foreground" else _box_centre(weights > 0))
+    origin_ijk = _origin_ijk(gridded, window, preprocessing.centre)
     frame_to_ras = np.eye(4)
     frame_to_ras[:3, :3] = gridded.ijk_to_ras[:3, :3] / gridded.spacing_mm
     frame_to_ras[:3, 3] = (gridded.ijk_to_ras @ np.append(origin_ijk, 1.0))[:3]
     return CanonicalVolume(gridded.voxels, gridded.spacing_mm, origin_ijk, frame_to_ras, window)
+
+
+def intensity_window(volume: Volume, preprocessing: Preprocessing) -> tuple[float, float]:
+    """Intensities that become 0 and 1.
+
+    Raises:
+        LandmarkDetectionError: if the volume is constant.
+    """
+    sample, _ = _sample(volume)
+    foreground = sample[sample > sample.min()]
+    if foreground.size == 0:
+        message = f"{volume.name}: every voxel has the same value, so there is nothing to find; choose another volume."
+        raise LandmarkDetectionError(message)
+    low, high = np.percentile(foreground, [preprocessing.low_percentile, preprocessing.high_percentile])
+    if high <= low:
+        low, high = float(sample.min()), float(sample.max())
+    return float(low), float(high)
 
 
 def canonical_size_mm(volume: Volume, preprocessing: Preprocessing) -> FloatArray:
@@ -126,15 +148,15 @@ def _slice_axis_last(volume: Volume) -> str:
     return "".join(letters[axis] for axis in range(3) if axis != slice_axis) + letters[slice_axis]
 
 
-def _intensity_window(sample: NDArray, preprocessing: Preprocessing, name: str) -> tuple[float, float]:
-    foreground = sample[sample > sample.min()]
-    if foreground.size == 0:
-        message = f"{name}: every voxel has the same value, so there is nothing to find; choose another volume."
+def _origin_ijk(volume: Volume, window: tuple[float, float], centre: str) -> FloatArray:
+    """Voxel index (3,) at which a model's frame begins."""
+    sample, step = _sample(volume)
+    low, high = window
+    weights = np.clip((sample.astype(np.float32) - low) / (high - low), 0.0, 1.0)
+    if not weights.any():
+        message = f"{volume.name}: nothing in it is as large as a voxel of the model; choose another volume."
         raise LandmarkDetectionError(message)
-    low, high = np.percentile(foreground, [preprocessing.low_percentile, preprocessing.high_percentile])
-    if high <= low:
-        low, high = float(sample.min()), float(sample.max())
-    return float(low), float(high)
+    return step * (_centroid(weights) if centre == "foreground" else _box_centre(weights > 0))
 
 
 def _centroid(weights: FloatArray) -> FloatArray:

@@ -6,6 +6,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,6 +156,22 @@ def test_oblique_volume_is_resampled_along_the_anatomy(axis, angle_deg):
 def test_constant_volume_is_refused():
     with pytest.raises(LandmarkDetectionError, match=r"^blank: every voxel has the same value"):
         canonical_volume(Volume(np.full((4, 5, 6), 7), np.eye(4), "blank"), Preprocessing("RAS", (1, 1, 1)))
+
+
+def test_volume_of_which_nothing_is_left_on_the_model_s_voxels_is_refused():
+    window_above_all_voxels = (2000.0, 3000.0)
+    with pytest.raises(LandmarkDetectionError, match="nothing in it is as large as a voxel of the model"):
+        canonical_volume(random_volume(), Preprocessing("RAS", SPACING_MM), window_above_all_voxels)
+
+
+def test_direction_with_denormal_numbers_is_resampled_all_the_same():
+    torch.set_flush_denormal(True)
+    tilt = rotation_matrix((0.0, 0.0, 1.0), 2e-313)
+    volume = random_volume(tilt=tilt)
+    canonical = canonical_volume(volume, Preprocessing("RAS", (0.5, 0.5, 0.5)))
+    torch.set_flush_denormal(False)
+    straight = canonical_volume(random_volume(), Preprocessing("RAS", (0.5, 0.5, 0.5)))
+    np.testing.assert_array_equal(canonical.voxels, straight.voxels)
 
 
 def test_volume_thinner_than_the_model_s_voxels_is_refused():
