@@ -32,7 +32,7 @@ def write_phantom_dataset(
     folder: Path | str,
     counts: Mapping[str, int],
     first_seed: int = 0,
-    spacing_mm: float = 1.0,
+    spacing_mm: float | Mapping[str, float] = 1.0,
     averaged_share: float = 0.0,
 ) -> None:
     """Write a dataset folder: consecutive seeds fill the splits, so datasets of disjoint seeds share no head.
@@ -41,7 +41,7 @@ def write_phantom_dataset(
         folder: of the dataset.
         counts: phantoms in each split.
         first_seed: seed of the first phantom.
-        spacing_mm: voxel size of the volumes.
+        spacing_mm: voxel size of the volumes, or that of each split.
         averaged_share: share of the phantoms that are rendered at the scanner's 0.5 mm and averaged down, as detection
             treats a scan, instead of rendered at `spacing_mm`, which is faster; their speckle differs.
     """
@@ -52,10 +52,12 @@ def write_phantom_dataset(
     seed = first_seed
     for name, count in counts.items():
         split[name] = []
+        split_spacing_mm = spacing_mm[name] if isinstance(spacing_mm, Mapping) else spacing_mm
         for _ in range(count):
             done = seed - first_seed
             is_averaged = int((done + 1) * averaged_share) > int(done * averaged_share)
-            phantom = _averaged_phantom(seed, spacing_mm) if is_averaged else generate_phantom(seed, spacing_mm)
+            make = _averaged_phantom if is_averaged else generate_phantom
+            phantom = make(seed, split_spacing_mm)
             case = phantom.volume.name
             write_volume(phantom.volume, folder / "volumes" / f"{case}.nii.gz")
             write_markups(phantom.landmarks, folder / "landmarks" / f"{case}.mrk.json")
