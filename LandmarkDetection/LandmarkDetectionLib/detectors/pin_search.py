@@ -214,7 +214,7 @@ def _as_bytes(canonical: CanonicalVolume) -> tuple[np.ndarray, tuple[int, int]]:
     """
     low, high = map(float, canonical.window)
     if canonical.voxels.dtype == np.uint8 and low.is_integer() and high.is_integer():
-        return np.ascontiguousarray(canonical.voxels), (int(low), int(high))
+        return np.require(canonical.voxels, requirements=["C", "W"]), (int(low), int(high))
     windowed = np.empty(canonical.voxels.shape, np.uint8)
     # Slice by slice, because what is between does not leave the processor's cache then.
     for target, source in zip(windowed, canonical.voxels, strict=True):

@@ -1,0 +1,233 @@
+"""PIN-multiple at the paper's size: what a detection costs beyond its network, and the network beyond its layers."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+from unittest import mock
+
+import numpy as np
+import torch
+from measuring import LayerCall, Timed, for_each, in_fresh_process, layer_calls, most_resident_mb, timed_in_turn
+from torch import Tensor
+
+from LandmarkDetectionLib.detectors.pin import PINDetector, random_shapes
+from LandmarkDetectionLib.detectors.pin_search import PatchImage
+from LandmarkDetectionLib.detectors.precision import has_bfloat16, network_dtype
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.files.images import read_volume
+from LandmarkDetectionLib.geometry import direction_of, orientation_of
+from LandmarkDetectionLib.models.bundle import ModelBundle, load_bundle
+from LandmarkDetectionLib.models.card import FieldOfView, ModelCard, TrainingRecord
+from LandmarkDetectionLib.models.registry import find_model, sample_image
+from LandmarkDetectionLib.networks.pin import PINNetwork, initialise_for_rectifiers
+from LandmarkDetectionLib.phantom import PHANTOM_LANDMARKS, generate_phantom, phantom_landmarks
+from LandmarkDetectionLib.preprocessing import CanonicalVolume, Preprocessing, canonical_volume
+from LandmarkDetectionLib.shape_model import ShapeModel
+from LandmarkDetectionLib.volume import Volume
+
+MODES, PATCH_SIZE, SPACING_MM = 15, 101, (0.5, 0.5, 0.5)
+INITIALISATIONS, ITERATIONS = 6, 10
+ROUNDS = 15
+SHIPPED_MODEL = "brain-t1"
+CPU = torch.device("cpu")
+
+MOST_DETECTION_PER_NETWORK = 1.4
+LEAST_NETWORK_PER_LAYERS = 0.6
+LEAST_GATHER_PER_SLICES = 5.0
+
+WHOLE = "whole detection"
+REORIENTED = "  the same, volume in another orientation"
+NETWORK = "bare network calls"
+LAYERS = "  their layers, timed alone"
+FRAME = "bringing the volume into the frame"
+PADDING = "padding it"
+GATHER = "patch gather"
+SLICES = "  one numpy slice a patch"
+
+
+def paper_size_bundle(orientation: str) -> ModelBundle:
+    """The published network with random weights, and a shape model of simulated heads, in memory."""
+    torch.manual_seed(0)
+    network = PINNetwork(3 * len(PHANTOM_LANDMARKS), MODES)
+    initialise_for_rectifiers(network)
+    card = ModelCard(
+        name="paper-size",
+        version="1",
+        method="pin",
+        modality="US",
+        anatomy="fetal head",
+        dimension=3,
+        description="Random weights: finds nothing, at the speed of a trained model.",
+        landmarks=PHANTOM_LANDMARKS,
+        preprocessing=Preprocessing(orientation, SPACING_MM),
+        network={"patch_size": PATCH_SIZE},
+        # No movement is smaller than this tolerance, so that every iteration runs.
+        inference={"random_initialisations": INITIALISATIONS - 1, "iterations": ITERATIONS, "tolerance_mm": -1.0},
+        shape_model=shape_model_of_phantoms(orientation),
+        field_of_view_mm=FieldOfView((100.0, 100.0, 100.0), (170.0, 170.0, 170.0)),
+        rotation_range_deg=20.0,
+        training=TrainingRecord(data="none", cases=0, licence="none", preset="none"),
+        licence="none",
+        citation="none",
+        limitations="Finds nothing.",
+    )
+    return ModelBundle(card, network.state_dict(), folder=None, weights_sha256="")
+
+
+def shape_model_of_phantoms(orientation: str) -> ShapeModel:
+    """The first modes of simulated heads, along the axes of an orientation."""
+    labels = [definition.label for definition in PHANTOM_LANDMARKS]
+    heads = np.array([phantom_landmarks(seed).to_array(labels) for seed in range(100)]) @ direction_of(orientation)
+    whole = ShapeModel.fit(heads - heads.mean(axis=(0, 1)), explained_variance=1.0)
+    return ShapeModel(whole.mean, whole.eigenvectors[:MODES], whole.eigenvalues[:MODES])
+
+
+class RecordingImage(PatchImage):
+    """Remembers the voxels that patches were cut at, and the patches."""
+
+    def __init__(self, canonical: CanonicalVolume) -> None:
+        super().__init__(canonical, PATCH_SIZE, CPU)
+        self.voxels: list[Tensor] = []
+        self.inputs: list[Tensor] = []
+
+    def patches(self, voxels: Tensor) -> Tensor:
+        patches = super().patches(voxels)
+        self.voxels.append(voxels)
+        self.inputs.append(patches)
+        return patches
+
+
+def recorded_search(detector: PINDetector, canonical: CanonicalVolume) -> RecordingImage:
+    """All iterations of the detection with seed 0."""
+    search, image = detector._search, RecordingImage(canonical)
+    starts = random_shapes(search.shape_model, search.inference, np.random.default_rng(0))
+    search.run(image, starts, progress=lambda _done: None, cancelled=lambda: False)
+    assert len(image.inputs) == ITERATIONS
+    return image
+
+
+class SlicedImage:
+    """The straightforward gather: one slice of a windowed volume for each patch, zeros beyond its border."""
+
+    def __init__(self, canonical: CanonicalVolume) -> None:
+        low, high = canonical.window
+        self._voxels = (np.clip(canonical.voxels.astype(np.float32), low, high) - low) * np.float32(1 / (high - low))
+
+    def patches(self, voxels: Tensor) -> Tensor:
+        """What `PatchImage.patches` returns."""
+        patches = [
+            self._patch(centre_kji, across)
+            for sample in voxels.flip(-1).tolist()
+            for centre_kji in sample
+            for across in (2, 1, 0)
+        ]
+        stacked = torch.from_numpy(np.stack(patches)).unflatten(0, (len(voxels), -1))
+        return stacked.to(network_dtype(CPU)).contiguous(memory_format=torch.channels_last)
+
+    def _patch(self, centre_kji: list[int], across: int) -> np.ndarray:
+        plane = np.moveaxis(self._voxels, across, 0)[centre_kji[across]]
+        row, column = (centre for axis, centre in enumerate(centre_kji) if axis != across)
+        half = PATCH_SIZE // 2
+        top, left = max(row - half, 0), max(column - half, 0)
+        inside = plane[top : row + half + 1, left : column + half + 1]
+        patch = np.zeros((PATCH_SIZE, PATCH_SIZE), np.float32)
+        patch[top - row + half :, left - column + half :][: inside.shape[0], : inside.shape[1]] = inside
+        return patch
+
+
+def timed_parts(volume: Volume) -> tuple[dict[str, Timed], float]:
+    """Time a detection and its parts; also the GFLOP of its network calls."""
+    detector = load_detector(paper_size_bundle(orientation_of(volume.ijk_to_ras)), "cpu")
+    reorienting = load_detector(paper_size_bundle("RAS"), "cpu")
+    preprocessing, network = detector.card.preprocessing, detector._search.network
+    canonical = canonical_volume(volume, preprocessing)
+    recorded, sliced = recorded_search(detector, canonical), SlicedImage(canonical)
+    for positions, patches in zip(recorded.voxels, recorded.inputs, strict=True):
+        assert torch.equal(sliced.patches(positions), patches), "the two gathers differ"
+    layers = layer_calls(network, recorded.inputs[0])
+    things = {
+        WHOLE: lambda: detector.detect(volume),
+        REORIENTED: lambda: reorienting.detect(volume),
+        FRAME: lambda: canonical_volume(volume, preprocessing),
+        PADDING: lambda: PatchImage(canonical, PATCH_SIZE, CPU),
+        GATHER: for_each(PatchImage(canonical, PATCH_SIZE, CPU).patches, recorded.voxels),
+        SLICES: for_each(sliced.patches, recorded.voxels),
+        NETWORK: for_each(network, recorded.inputs),
+        LAYERS: for_each(LayerCall.__call__, [layer for layer in layers for _ in range(ITERATIONS)]),
+    }
+    return timed_in_turn(things, ROUNDS), ITERATIONS * sum(layer.gflop for layer in layers)
+
+
+def peak_memory_mb(volume: Volume) -> tuple[float, float]:
+    """The most memory of this process before and after it detects."""
+    detector = load_detector(paper_size_bundle(orientation_of(volume.ijk_to_ras)), "cpu")
+    before = most_resident_mb()
+    detector.detect(volume)
+    return before, most_resident_mb()
+
+
+def effect_of_bfloat16() -> str:
+    """How far reduced precision moves the landmarks of a trained model."""
+    sample = sample_image(SHIPPED_MODEL)
+    if sample is None or not has_bfloat16(CPU):
+        return f"not measured: it takes a processor with bf16 and the shipped model {SHIPPED_MODEL}"
+    volume, bundle = read_volume(sample), load_bundle(find_model(SHIPPED_MODEL))
+    reduced = load_detector(bundle, "cpu").detect(volume)
+    with mock.patch.object(torch.cpu, "_is_avx512_bf16_supported", return_value=False):
+        full = load_detector(bundle, "cpu").detect(volume)
+    moved_mm = [
+        float(np.linalg.norm(one.position_ras - other.position_ras))
+        for one, other in zip(reduced.landmarks, full.landmarks, strict=True)
+    ]
+    return f"{SHIPPED_MODEL}: {statistics.mean(moved_mm):.3f} mm on average, {max(moved_mm):.3f} mm at most"
+
+
+def print_times(times: dict[str, Timed], gflop: float) -> None:
+    """A line for each thing: its seconds, and how fast it computes if that is what it does."""
+    print(f"{'':42}{'least s':>9}{'median s':>10}{'GFLOP':>8}{'GFLOP/s':>9}")
+    for name in (WHOLE, REORIENTED, NETWORK, LAYERS, FRAME, PADDING, GATHER, SLICES):
+        least, median = times[name].least, times[name].median
+        rate = f"{gflop:8.1f}{gflop / least:9.0f}" if name in (WHOLE, NETWORK, LAYERS) else ""
+        print(f"{name:42}{least:9.4f}{median:10.4f}{rate}")
+
+
+def print_targets(times: dict[str, Timed]) -> bool:
+    """A line for each target, judged by the least times; whether all are met."""
+    whole, network, layers, gather, slices = (times[name].least for name in (WHOLE, NETWORK, LAYERS, GATHER, SLICES))
+    targets = [
+        ("whole detection / bare network calls", f"{whole / network:.2f}", f"at most {MOST_DETECTION_PER_NETWORK}"),
+        ("speed of the network / of its layers", f"{layers / network:.0%}", f"at least {LEAST_NETWORK_PER_LAYERS:.0%}"),
+        ("numpy slices / patch gather", f"{slices / gather:.1f}", f"at least {LEAST_GATHER_PER_SLICES:g}"),
+    ]
+    are_met = (
+        whole / network <= MOST_DETECTION_PER_NETWORK,
+        layers / network >= LEAST_NETWORK_PER_LAYERS,
+        slices / gather >= LEAST_GATHER_PER_SLICES,
+    )
+    for (name, measured, target), is_met in zip(targets, are_met, strict=True):
+        print(f"{name:42}{measured:>9}   {target:14} {'pass' if is_met else 'FAIL'}")
+    return all(are_met)
+
+
+def main() -> int:
+    """Print what was measured; 1 if a target is missed."""
+    volume = in_fresh_process(generate_phantom, 0).volume
+    before_mb, most_mb = in_fresh_process(peak_memory_mb, volume)
+    with torch.inference_mode():
+        times, gflop = timed_parts(volume)
+    print(
+        f"PIN-multiple: {len(PHANTOM_LANDMARKS)} landmarks, {INITIALISATIONS} starts x {ITERATIONS} iterations, "
+        f"{'x'.join(map(str, volume.size))} voxels ({volume.voxels.dtype}), {network_dtype(CPU)}, "
+        f"{torch.get_num_threads()} threads, load average {os.getloadavg()[0]:.1f}, {ROUNDS} rounds"
+    )
+    print_times(times, gflop)
+    all_met = print_targets(times)
+    print(f"{'peak memory':42}{most_mb:6.0f} MB, of which {before_mb:.0f} MB before the detection")
+    print(f"{'bf16 against float32':42}   {effect_of_bfloat16()}")
+    return 0 if all_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""What every benchmark needs: times taken in turn, layers timed alone, and the memory of a fresh process."""
+
+from __future__ import annotations
+
+import collections
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Seconds of one thing over all rounds: the least is what a machine left in peace would take."""
+
+    least: float
+    median: float
+
+
+def timed_in_turn(things: dict[str, Callable[[], object]], rounds: int) -> dict[str, Timed]:
+    """Time things in turn, round after round, so that whatever disturbs the machine meets them all."""
+    seconds = collections.defaultdict(list)
+    for _ in range(rounds):
+        for name, thing in things.items():
+            started = time.perf_counter()
+            thing()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: Timed(min(values), statistics.median(values)) for name, values in seconds.items()}
+
+
+def for_each(call: Callable[[Any], object], arguments: Iterable[Any]) -> Callable[[], None]:
+    """One call after another, their results dropped: to keep them takes new memory, which is slower than used."""
+    return lambda: collections.deque(map(call, arguments), maxlen=0)
+
+
+@dataclass(frozen=True)
+class LayerCall:
+    """A layer and what it is given."""
+
+    layer: nn.Module
+    given: Tensor
+
+    def __call__(self) -> Tensor:
+        return self.layer(self.given)
+
+    @property
+    def gflop(self) -> float:
+        """Two operations for each multiplication by a weight."""
+        if not isinstance(self.layer, nn.Conv2d | nn.Linear):
+            return 0.0
+        uses_of_each_weight = self().numel() / self.layer.weight.shape[0]
+        return 2e-9 * uses_of_each_weight * self.layer.weight.numel()
+
+
+def layer_calls(network: nn.Module, given: Tensor) -> list[LayerCall]:
+    """Every layer of a network with its own input."""
+    calls: list[LayerCall] = []
+    hooks = [
+        layer.register_forward_pre_hook(lambda layer, inputs: calls.append(LayerCall(layer, inputs[0])))
+        for layer in network.modules()
+        if not list(layer.children())
+    ]
+    network(given)
+    for hook in hooks:
+        hook.remove()
+    return calls
+
+
+def in_fresh_process(function: Callable[..., Any], *arguments: object) -> Any:
+    """What a function returns in a process that has done nothing before."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(function, *arguments).result()
+
+
+def most_resident_mb() -> float:
+    """The most memory this process has held so far."""
+    units_per_mb = 1024**2 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / units_per_mb
