@@ -158,6 +158,6 @@ def _sitk_geometry(ijk_to_ras: FloatArray) -> tuple[tuple[float, ...], tuple[flo
     ijk_to_lps = RAS_TO_LPS @ ijk_to_ras
     spacing = spacing_of(ijk_to_lps)
     direction = (ijk_to_lps[:3, :3] / spacing).ravel()
-    # ITK cannot invert a direction that holds denormal numbers where the processor flushes these to zero.
+    # ITK resamples nothing but background if the direction holds denormal numbers.
     direction[np.abs(direction) < 1e-15] = 0.0
     return tuple(ijk_to_lps[:3, 3]), tuple(spacing), tuple(direction)
