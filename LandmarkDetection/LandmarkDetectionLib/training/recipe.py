@@ -67,7 +67,7 @@ class PINTraining:
     published_initialisation: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "explained_variance", "near_share", "dropout"):
+        for name in ("alpha", "explained_variance", "near_share", "followed_share", "dropout"):
             if not 0 <= getattr(self, name) <= 1:
                 raise FieldError(name, "must lie between 0 and 1")
 

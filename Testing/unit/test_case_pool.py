@@ -1,0 +1,169 @@
+"""The pool holds variants of every case on one grid, landmarks and voxels together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from LandmarkDetectionLib.geometry import apply_affine
+from LandmarkDetectionLib.landmarks import LandmarkSet
+from LandmarkDetectionLib.preprocessing import Preprocessing
+from LandmarkDetectionLib.training.augmentation import Augmentation, Augmenter
+from LandmarkDetectionLib.training.pool import CasePool, TrainingCase
+from LandmarkDetectionLib.volume import Volume
+
+LABELS = ("A", "B")
+PATCH = 5
+MARGIN = PATCH // 2
+
+
+def blob_case(name, size, blob_ijk, spacing_mm=(1.0, 1.0, 1.0), *, b_ijk=None) -> TrainingCase:
+    """A Gaussian blob at landmark A; B lies where it is told, or is missing."""
+    k, j, i = np.indices(size[::-1])
+    offsets_mm = (np.stack([i, j, k], axis=-1) - blob_ijk) * spacing_mm
+    voxels = np.round(200 * np.exp(-(offsets_mm**2).sum(-1) / (2 * 2.0**2))).astype(np.uint8)
+    ijk_to_ras = np.diag([*spacing_mm, 1.0])
+    ijk_to_ras[:3, 3] = 7.0, -20.0, 3.0
+    b_ras = None if b_ijk is None else apply_affine(ijk_to_ras, b_ijk)
+    landmarks = LandmarkSet({"A": apply_affine(ijk_to_ras, blob_ijk), "B": b_ras})
+    return TrainingCase(name, Volume(voxels, ijk_to_ras, name), landmarks)
+
+
+def pool_of(cases, size, augmentation=None, *, dimension=3, interchangeable=(), seed=0, centre="foreground"):
+    preprocessing = Preprocessing("RAS", (1.0, 1.0, 1.0), centre=centre)
+    augmenter = Augmenter(augmentation or Augmentation(), preprocessing, dimension)
+    return CasePool(
+        cases, augmenter, labels=LABELS, interchangeable=interchangeable, size=size, patch_size=PATCH, seed=seed
+    )
+
+
+VOLUMES = [
+    blob_case("small", (20, 16, 12), (6, 9, 7), b_ijk=(12, 4, 3)),
+    blob_case("long", (14, 30, 18), (4, 22, 8), b_ijk=(9, 8, 9)),
+    blob_case("anisotropic", (15, 12, 10), (8, 4, 5), (1.2, 1.5, 2.0), b_ijk=(3, 8, 2)),
+]
+
+
+def voxels_of(pool, slot):
+    """The entry's voxels [k, j, i] without margin, from its stack of axial planes."""
+    stack = pool.stacks[-1][slot]
+    margin_k = 0 if stack.shape[0] == 1 else MARGIN
+    depth = stack.shape[0] - 2 * margin_k
+    return stack[margin_k : margin_k + depth, MARGIN:-MARGIN, MARGIN:-MARGIN].numpy()
+
+
+def blob_mm(pool, slot):
+    """Frame position of the bright blob, found in the entry's voxels."""
+    voxels = voxels_of(pool, slot)
+    k, j, i = np.nonzero(voxels > 130)
+    centre_ijk = np.average(np.stack([i, j, k], axis=-1), axis=0, weights=voxels[k, j, i])
+    return (centre_ijk - pool.origins_ijk[slot].numpy()) * pool.spacing_mm.numpy()
+
+
+@pytest.mark.parametrize("centre", ["foreground", "content"])
+@pytest.mark.parametrize(
+    "augmentation",
+    [Augmentation(), Augmentation(rotation_deg=20.0, scale=0.1, stretch=0.05, centre_shift_mm=3.0)],
+    ids=["plain", "augmented"],
+)
+def test_true_positions_and_voxels_of_every_entry_agree(centre, augmentation):
+    pool = pool_of(VOLUMES, 12, augmentation, centre=centre)
+    assert len(pool) == 12
+    for slot in range(12):
+        np.testing.assert_allclose(blob_mm(pool, slot), pool.truths_mm[slot, 0, 0].numpy(), atol=0.6)
+
+
+def test_pictures_agree_too_and_stay_one_slice_thick():
+    pictures = [blob_case("p", (30, 22, 1), (9, 12, 0)), blob_case("q", (18, 26, 1), (11, 8, 0))]
+    pool = pool_of(pictures, 10, Augmentation(rotation_deg=30.0, mirror=True, scale=0.1), dimension=2)
+    assert len(pool.stacks) == 1
+    assert pool.size_ijk.tolist() == [30, 30, 1]
+    for slot in range(10):
+        np.testing.assert_allclose(blob_mm(pool, slot), pool.truths_mm[slot, 0, 0].numpy(), atol=0.6)
+
+
+def test_grid_holds_the_longest_side_of_any_case_in_every_direction():
+    pool = pool_of(VOLUMES, 3)
+    assert pool.size_ijk.tolist() == [30, 30, 30]
+    middle = pool.size_ijk.numpy() / 2
+    assert np.all(np.abs(pool.origins_ijk.numpy() - middle) <= 1.0), "the frame begins near the middle"
+    for slot, (case, sides) in enumerate(zip(VOLUMES[:2], [(20, 16, 12), (14, 30, 18)], strict=True)):
+        assert (voxels_of(pool, slot) > 0).sum() <= np.prod(sides), case.name
+
+
+def test_all_three_stacks_hold_the_same_voxels():
+    pool = pool_of(VOLUMES, 3)
+    across_i, across_j, across_k = pool.stacks
+    assert torch.equal(across_i.permute(0, 2, 3, 1), across_k)
+    assert torch.equal(across_j.permute(0, 2, 1, 3), across_k)
+
+
+def test_cases_are_taken_in_turn_and_the_oldest_entry_goes_first():
+    bright = [blob_case(str(level), (9, 9, 9), (4, 4, 4), b_ijk=(level, 1, 1)) for level in (1, 2, 3)]
+    pool = pool_of(bright, 4)
+    b_minus_a = (pool.truths_mm[:, 0, 1] - pool.truths_mm[:, 0, 0])[:, 0]
+    assert (b_minus_a + 4).round().tolist() == [1, 2, 3, 1]
+    pool.renew(3)
+    b_minus_a = (pool.truths_mm[:, 0, 1] - pool.truths_mm[:, 0, 0])[:, 0]
+    assert (b_minus_a + 4).round().tolist() == [2, 3, 1, 1]
+
+
+def test_renewed_entries_are_new_variants():
+    pool = pool_of(VOLUMES, 3, Augmentation(rotation_deg=20.0, noise=0.1))
+    before = pool.truths_mm.clone(), pool.stacks[-1].clone()
+    pool.renew(2)
+    assert not torch.allclose(pool.truths_mm[:2], before[0][:2])
+    assert not torch.equal(pool.stacks[-1][:2], before[1][:2])
+    assert torch.equal(pool.truths_mm[2], before[0][2])
+    assert torch.equal(pool.stacks[-1][2], before[1][2])
+
+
+def test_same_seed_gives_the_same_pool():
+    look = Augmentation(rotation_deg=20.0, scale=0.1, gamma=0.3, noise=0.1, blur_mm=1.0, bias=0.2)
+    first, again, other = (pool_of(VOLUMES, 6, look, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(first.truths_mm, again.truths_mm)
+    assert torch.equal(first.stacks[-1], again.stacks[-1])
+    assert not torch.equal(first.stacks[-1], other.stacks[-1])
+
+
+def test_missing_landmarks_are_no_numbers_and_their_cases_no_shapes():
+    pool = pool_of([VOLUMES[0], blob_case("lacks B", (20, 16, 12), (6, 9, 7))], 4)
+    assert torch.isnan(pool.truths_mm[1::2, 0, 1]).all()
+    assert torch.isfinite(pool.truths_mm[::2]).all()
+    assert torch.isfinite(pool.truths_mm[:, 0, 0]).all()
+    assert pool.shapes_mm().shape == (2, 2, 3)
+
+
+def test_interchangeable_ends_come_in_both_orders_the_likelier_first():
+    ends = [blob_case("ends", (30, 20, 1), (4, 10, 0), b_ijk=(25, 10, 0))]
+    pool = pool_of(ends, 20, Augmentation(mirror=True), dimension=2, interchangeable=[("A", "B")])
+    assert pool.truths_mm.shape == (20, 2, 2, 3)
+    first, second = pool.truths_mm[:, 0], pool.truths_mm[:, 1]
+    np.testing.assert_allclose(first, second.flip(1), atol=1e-5)
+    # A was on the left: in a mirror image too, the end on the left is taken for it.
+    assert (first[:, 0, 0] < first[:, 1, 0]).all()
+    blobs = np.array([blob_mm(pool, slot) for slot in range(20)])
+    is_mirrored = blobs[:, 0] > 0
+    assert 0 < is_mirrored.sum() < 20
+    np.testing.assert_allclose(blobs[is_mirrored], first[is_mirrored, 1].numpy(), atol=0.6)
+    np.testing.assert_allclose(blobs[~is_mirrored], first[~is_mirrored, 0].numpy(), atol=0.6)
+
+
+def test_two_pairs_can_be_swapped_in_four_ways():
+    case = blob_case("ends", (30, 20, 1), (4, 10, 0), b_ijk=(25, 10, 0))
+    landmarks = LandmarkSet({**case.landmarks, "C": (10.0, -15.0, 3.0), "D": (12.0, -9.0, 3.0)})
+    augmenter = Augmenter(Augmentation(), Preprocessing("RAS", (1.0, 1.0, 1.0)), 2)
+    pool = CasePool(
+        [TrainingCase("four", case.volume, landmarks)],
+        augmenter,
+        labels="ABCD",
+        interchangeable=[("A", "B"), ("C", "D")],
+        size=1,
+        patch_size=PATCH,
+        seed=0,
+    )
+    a, b, c, d = pool.truths_mm[0, 0].tolist()
+    orders = [[a, b, c, d], [a, b, d, c], [b, a, c, d], [b, a, d, c]]
+    assert pool.truths_mm[0, 0].tolist() == orders[0]
+    assert sorted(pool.truths_mm[0].tolist()) == sorted(orders)
