@@ -213,7 +213,7 @@ def _event_of(answer: dict[str, Any], child: _Child) -> Event:
     kind, text = answer["kind"], answer["message"]
     advice = {
         PROBLEM: text,
-        OUT_OF_DEVICE_MEMORY: "The graphics processor has too little free memory for this detection: use the CPU.",
+        OUT_OF_DEVICE_MEMORY: "The graphics processor has too little free memory for this: choose the CPU as device.",
         OUT_OF_MEMORY: "The computer has too little free memory for this detection: close other programs or data.",
         UNEXPECTED: f"The detection failed unexpectedly ({text}): report this with its log.",
     }

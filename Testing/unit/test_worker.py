@@ -23,6 +23,7 @@ from LandmarkDetectionLib.worker import OUT_OF_MEMORY, PROBLEM, UNEXPECTED
 from LandmarkDetectionLib.worker_client import CRASH, DetectionWorker, Event, Failed, Finished, Progress
 
 LIMIT_S = 120.0
+ENDLESS_OPTIONS = {name: str(value) for name, value in ENDLESS.items()}
 
 CHATTER = """
 import os, threading, time
@@ -144,7 +145,7 @@ class TestDetection:
         assert not list(tmp_path.iterdir())
 
     def test_a_second_volume_must_wait(self, worker, volume, model):
-        worker.detect(volume, model, device="cpu", options=ENDLESS)
+        worker.detect(volume, model, device="cpu", options=ENDLESS_OPTIONS)
         with pytest.raises(LandmarkDetectionError, match="A detection is running"):
             worker.detect(volume, model, device="cpu")
 
@@ -189,7 +190,7 @@ class TestProblems:
         assert "too little free memory" in str(failure.error)
 
     def test_a_killed_child_is_said_to_have_run_out_of_memory(self, worker, volume, model):
-        worker.detect(volume, model, device="cpu", options=ENDLESS)
+        worker.detect(volume, model, device="cpu", options=ENDLESS_OPTIONS)
         wait_for_iterations(worker)
         os.kill(worker.process_id, signal.SIGKILL)
         failure = self.failure(worker)
@@ -197,7 +198,7 @@ class TestProblems:
         assert "most often because memory ran out" in str(failure.error)
 
     def test_a_crash_is_a_sentence_and_the_next_detection_works(self, worker, volume, model):
-        worker.detect(volume, model, device="cpu", options=ENDLESS)
+        worker.detect(volume, model, device="cpu", options=ENDLESS_OPTIONS)
         wait_for_iterations(worker)
         os.kill(worker.process_id, signal.SIGSEGV)
         failure = self.failure(worker)
@@ -219,7 +220,7 @@ class TestProblems:
 
 class TestEnd:
     def test_cancel_ends_the_child_and_its_children_at_once(self, worker, volume, model):
-        worker.detect(volume, model, device="cpu", options=ENDLESS)
+        worker.detect(volume, model, device="cpu", options=ENDLESS_OPTIONS)
         wait_for_iterations(worker)
         process_id = worker.process_id
         started = time.monotonic()
@@ -230,7 +231,7 @@ class TestEnd:
         assert worker.poll() == []
 
     def test_after_cancel_the_next_detection_works(self, worker, volume, model):
-        worker.detect(volume, model, device="cpu", options=ENDLESS)
+        worker.detect(volume, model, device="cpu", options=ENDLESS_OPTIONS)
         worker.cancel()
         worker.detect(volume, model, device="cpu")
         assert isinstance(all_events(worker)[-1], Finished)
@@ -244,7 +245,7 @@ from LandmarkDetectionLib.volume import Volume
 from LandmarkDetectionLib.worker_client import DetectionWorker
 worker = DetectionWorker()
 volume = Volume(np.load({str(tmp_path / "voxels.npy")!r}), np.eye(4))
-worker.detect(volume, Path({str(model)!r}), device="cpu", options={ENDLESS!r})
+worker.detect(volume, Path({str(model)!r}), device="cpu", options={ENDLESS_OPTIONS!r})
 while not any(event.fraction > 0 for event in worker.poll()):
     time.sleep(0.01)
 print(worker.process_id, flush=True)

@@ -1,0 +1,299 @@
+"""Landmark Detection, a module of 3D Slicer: named anatomical landmarks, found in the volume you choose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.landmarks import Detection
+from LandmarkDetectionLib.models.bundle import load_bundle
+from LandmarkDetectionLib.models.card import ModelCard
+from LandmarkDetectionLib.models.registry import find_model
+from LandmarkDetectionLib.mrml import (
+    add_landmarks,
+    add_volume,
+    detection_in_world,
+    is_untouched_detection,
+    landmarks_from_node,
+    set_detection,
+    volume_from_node,
+)
+from LandmarkDetectionLib.volume import Volume
+from LandmarkDetectionWidgets.detection_section import DetectionSection
+from LandmarkDetectionWidgets.input_section import InputSection
+from LandmarkDetectionWidgets.landmarks_section import LandmarksSection
+from LandmarkDetectionWidgets.packages import ensure_packages
+from LandmarkDetectionWidgets.planes_section import PlanesSection
+
+
+class LandmarkDetection(ScriptedLoadableModule):
+    """What Slicer shows about the module."""
+
+    def __init__(self, parent: object) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Landmark Detection")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
+        self.parent.dependencies = ["Markups", "Volumes"]
+        self.parent.contributors = ["The LandmarkDetection contributors"]
+        self.parent.helpText = _(
+            "Finds named anatomical landmarks in a volume, with the model you choose, says how sure it is of each, "
+            "and derives the model's standard planes from them. For research; not a medical device."
+        )
+        self.parent.acknowledgementText = _(
+            "Implements the patch-based iterative network of Li et al., MICCAI 2018, and others; "
+            "each model's card names its source."
+        )
+
+
+class Device(Enum):
+    """Where the network runs. Scenes store the names, so these never change."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+    def label(self) -> str:
+        """What the panel shows."""
+        return {
+            Device.AUTO: _("Automatic"),
+            Device.CPU: _("CPU"),
+            Device.CUDA: _("NVIDIA graphics processor (CUDA)"),
+            Device.MPS: _("Apple graphics processor (MPS)"),
+        }[self]
+
+
+@parameterNodeWrapper
+class LandmarkDetectionParameterNode:
+    """What the panel remembers with the scene.
+
+    volume - where to find landmarks.
+    model - name of the model.
+    device - where to run it.
+    landmarks - the list that the panel shows.
+    """
+
+    volume: vtkMRMLScalarVolumeNode
+    model: str = ""
+    device: Device = Device.AUTO
+    landmarks: vtkMRMLMarkupsFiducialNode
+
+
+class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: wires its sections to the parameter node and to the logic."""
+
+    def __init__(self, parent: object = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self._parameter_node: LandmarkDetectionParameterNode | None = None
+        self._gui_tag: int | None = None
+        self._shown_landmarks: vtkMRMLMarkupsFiducialNode | None = None
+        self._request: tuple[Volume, vtkMRMLScalarVolumeNode, ModelCard] | None = None
+
+    def setup(self) -> None:
+        """Build the panel; called when the user first opens the module."""
+        ScriptedLoadableModuleWidget.setup(self)
+        panel = slicer.util.loadUI(self.resourcePath("UI/LandmarkDetection.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = LandmarkDetectionLogic()
+        self.input = InputSection(self.ui, self._on_model_chosen)
+        self.detection = DetectionSection(self.ui, self._on_detect, self._on_detected)
+        self.landmarks = LandmarksSection(self.ui)
+        self.planes = PlanesSection(self.ui)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_start_close)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._on_scene_end_close)
+        self._initialise_parameter_node()
+
+    def cleanup(self) -> None:
+        """Leave nothing running or observed; called when the module is unloaded or Slicer ends."""
+        self.detection.close()
+        self._set_parameter_node(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Called when the user opens the module."""
+        self.input.reload_models()
+        self._initialise_parameter_node()
+
+    def exit(self) -> None:
+        """Called when the user opens another module; a running detection goes on."""
+        self._disconnect_gui()
+
+    def _on_scene_start_close(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self.detection.stop()
+        self._set_parameter_node(None)
+
+    def _on_scene_end_close(self, _caller: vtk.vtkObject, _event: str) -> None:
+        if self.parent.isEntered:
+            self._initialise_parameter_node()
+
+    def _initialise_parameter_node(self) -> None:
+        self._set_parameter_node(self.logic.getParameterNode())
+        if self._parameter_node.volume is None:
+            self._parameter_node.volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        if not self._parameter_node.model and self.input.model_names:
+            self._parameter_node.model = self.input.model_names[0]
+
+    def _set_parameter_node(self, node: LandmarkDetectionParameterNode | None) -> None:
+        self._disconnect_gui()
+        self._parameter_node = node
+        if node is not None:
+            self._gui_tag = node.connectGui(self.ui)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_changed)
+        self._show_parameters()
+
+    def _disconnect_gui(self) -> None:
+        if self._gui_tag is not None:
+            self._parameter_node.disconnectGui(self._gui_tag)
+            self._gui_tag = None
+            self.removeObserver(self._parameter_node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_changed)
+
+    def _on_parameters_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._show_parameters()
+
+    def _show_parameters(self) -> None:
+        node = self._parameter_node
+        self.input.choose_model(None if node is None else node.model)
+        self.detection.set_problem(self.input.problem(None if node is None else node.volume))
+        landmarks = None if node is None else node.landmarks
+        if landmarks is not self._shown_landmarks:
+            self._show_landmarks(landmarks)
+
+    def _show_landmarks(self, landmarks: vtkMRMLMarkupsFiducialNode | None) -> None:
+        self._shown_landmarks = landmarks
+        self.landmarks.show(landmarks)
+        self.planes.show(landmarks)
+
+    def _on_model_chosen(self, name: str) -> None:
+        self._parameter_node.model = name
+
+    def _on_detect(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The detection could not start.")):
+            ensure_packages(Path(self.resourcePath("requirements.txt")))
+            parameters = self._parameter_node
+            volume = volume_from_node(parameters.volume)
+            self._request = volume, parameters.volume, self.input.card
+            self.detection.start(volume, find_model(parameters.model), parameters.device.value)
+
+    def _on_detected(self, detection: Detection) -> None:
+        volume, volume_node, card = self._request
+        self._request = None
+        if not slicer.mrmlScene.IsNodePresent(volume_node):
+            message = _("{volume} was removed from the scene before its landmarks were found.")
+            raise LandmarkDetectionError(message.format(volume=volume.name))
+        current = self._parameter_node.landmarks
+        replaced = current if current is not None and is_untouched_detection(current, volume_node, card.name) else None
+        landmarks = self.logic.show(detection, volume, volume_node, card, replaced)
+        self._parameter_node.landmarks = landmarks
+        self._show_landmarks(landmarks)
+
+
+class LandmarkDetectionLogic(ScriptedLoadableModuleLogic):
+    """What scripts use; it needs no window and never asks anything.
+
+    Example:
+        >>> landmarks = LandmarkDetectionLogic().detect(slicer.util.getNode("MRHead"), "brain-t1")
+    """
+
+    def getParameterNode(self) -> LandmarkDetectionParameterNode:
+        """The panel's state in the scene."""
+        return LandmarkDetectionParameterNode(super().getParameterNode())
+
+    def detect(
+        self,
+        volume_node: vtkMRMLScalarVolumeNode,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        seed: int = 0,
+        options: Mapping[str, str] | None = None,
+        progress: Callable[[float, str], None] | None = None,
+    ) -> vtkMRMLMarkupsFiducialNode:
+        """Find landmarks in this process, and return when they are in the scene.
+
+        Args:
+            volume_node: where to look; its transforms are taken into account.
+            model: name of a model, or the folder or zip of a bundle.
+            device: "auto", "cpu", "cuda" or "mps".
+            seed: of the random initialisations.
+            options: of the method, by name.
+            progress: called with a fraction from 0 to 1 and a text.
+
+        Raises:
+            LandmarkDetectionError: if the volume, the model or the device cannot be used.
+        """
+        from LandmarkDetectionLib.detectors.registry import load_detector
+
+        bundle = load_bundle(find_model(model))
+        volume = volume_from_node(volume_node)
+        detection = load_detector(bundle, device, options).detect(volume, progress=progress, seed=seed)
+        return self.show(detection, volume, volume_node, bundle.card)
+
+    def show(
+        self,
+        detection: Detection,
+        volume: Volume,
+        volume_node: vtkMRMLScalarVolumeNode,
+        card: ModelCard,
+        landmarks: vtkMRMLMarkupsFiducialNode | None = None,
+    ) -> vtkMRMLMarkupsFiducialNode:
+        """Put a detection in `volume`, as it was read from `volume_node`, into the scene.
+
+        Args:
+            detection, volume, volume_node: what was found, in which coordinates, and where.
+            card: of the model that found it.
+            landmarks: the list to fill; a new one if not given.
+        """
+        if landmarks is None:
+            landmarks = add_landmarks(f"{volume_node.GetName()} {card.name}")
+        descriptions = {definition.label: definition.description for definition in card.landmarks}
+        set_detection(landmarks, detection_in_world(detection, volume, volume_node), volume_node, descriptions)
+        return landmarks
+
+
+class LandmarkDetectionTest(ScriptedLoadableModuleTest):
+    """Detects for real, on a simulated image whose truth is known."""
+
+    _MODEL = "fetal-phantom-3d"
+    _LARGEST_MEAN_ERROR_MM = 4.0
+
+    def setUp(self) -> None:
+        """Start from an empty scene."""
+        slicer.mrmlScene.Clear()
+
+    def test_landmarks_of_a_simulated_head_are_found(self) -> None:
+        """The model finds the head's landmarks, in world coordinates, under a transform."""
+        from LandmarkDetectionLib.phantom import generate_phantom
+
+        phantom = generate_phantom(seed=1_000_001, spacing_mm=1.0)
+        volume_node = add_volume(phantom.volume)
+        shift = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
+        slicer.util.updateTransformMatrixFromArray(shift, [[1, 0, 0, 30], [0, 1, 0, -20], [0, 0, 1, 10], [0, 0, 0, 1]])
+        volume_node.SetAndObserveTransformNodeID(shift.GetID())
+
+        landmarks = LandmarkDetectionLogic().detect(volume_node, self._MODEL)
+
+        found = landmarks_from_node(landmarks)
+        assert set(found.present) == set(phantom.landmarks.present)
+        errors_mm = np.linalg.norm(found.to_array() - phantom.landmarks.to_array(list(found)) - (30, -20, 10), axis=1)
+        assert errors_mm.mean() < self._LARGEST_MEAN_ERROR_MM
+        self.delayDisplay("Test passed")

@@ -1,0 +1,116 @@
+"""The Detect landmarks button, its progress bar and status line, and the child process behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qt
+import slicer
+from slicer.i18n import tr as _
+
+from LandmarkDetectionLib.landmarks import Detection
+from LandmarkDetectionLib.volume import Volume
+from LandmarkDetectionLib.worker_client import DetectionWorker, Failed, Finished, Progress
+
+_POLL_INTERVAL_MS = 50
+
+
+class DetectionSection:
+    """Runs one detection at a time without holding up the program.
+
+    Args:
+        ui: widgets of the panel by name.
+        on_detect: called when the user asks for a detection; it calls `start`.
+        on_finished: called with the detection, in the coordinates of the volume given to `start`.
+    """
+
+    def __init__(self, ui: Any, on_detect: Callable[[], None], on_finished: Callable[[Detection], None]) -> None:
+        self._ui = ui
+        self._on_detect = on_detect
+        self._on_finished = on_finished
+        self._problem = ""
+        self._worker = DetectionWorker()
+        self._timer = qt.QTimer()
+        self._timer.setInterval(_POLL_INTERVAL_MS)
+        self._timer.timeout.connect(self._on_timeout)
+        ui.detectButton.clicked.connect(self._on_clicked)
+        self._update_widgets()
+
+    @property
+    def process_id(self) -> int | None:
+        """Of the child process, None if there is none."""
+        return self._worker.process_id
+
+    def set_problem(self, problem: str) -> None:
+        """Why a detection cannot start now, as a sentence; empty if it can."""
+        self._problem = problem
+        self._update_widgets()
+
+    def start(self, volume: Volume, model: Path, device: str) -> None:
+        """Begin a detection.
+
+        Raises:
+            LandmarkDetectionError: if it cannot begin.
+        """
+        self._worker.detect(volume, model, device=device)
+        self._show_progress(Progress(0.0, _("Starting")))
+        self._timer.start()
+        self._update_widgets()
+
+    def stop(self) -> None:
+        """End a detection if one is running, and its process."""
+        if self._worker.is_busy:
+            self._timer.stop()
+            self._worker.cancel()
+            self._ui.statusLabel.setText(_("Cancelled."))
+            self._update_widgets()
+
+    def close(self) -> None:
+        """End the child process, whether it is busy or waits for work."""
+        self.stop()
+        self._worker.close()
+
+    def _on_clicked(self) -> None:
+        if self._worker.is_busy:
+            self.stop()
+        else:
+            self._on_detect()
+
+    def _on_timeout(self) -> None:
+        for event in self._worker.poll():
+            if isinstance(event, Progress):
+                self._show_progress(event)
+                continue
+            self._timer.stop()
+            self._update_widgets()
+            if isinstance(event, Finished):
+                self._show_finished(event.detection)
+            else:
+                self._show_failed(event)
+
+    def _show_progress(self, progress: Progress) -> None:
+        self._ui.progressBar.setValue(round(progress.fraction * self._ui.progressBar.maximum))
+        self._ui.statusLabel.setText(f"{progress.text}...")
+
+    def _show_finished(self, detection: Detection) -> None:
+        found = sum(not landmark.missing for landmark in detection.landmarks)
+        summary = _("{found} of {all} landmarks found in {seconds:.1f} s on {device}.").format(
+            found=found, all=len(detection.landmarks), seconds=detection.seconds, device=detection.device
+        )
+        self._ui.statusLabel.setText("\n".join((summary, *detection.notes)))
+        with slicer.util.tryWithErrorDisplay(_("The landmarks could not be shown.")):
+            self._on_finished(detection)
+
+    def _show_failed(self, failure: Failed) -> None:
+        self._ui.statusLabel.setText(str(failure.error))
+        slicer.util.errorDisplay(str(failure.error), detailedText=failure.log_tail)
+
+    def _update_widgets(self) -> None:
+        is_busy = self._worker.is_busy
+        self._ui.progressBar.setVisible(is_busy)
+        self._ui.detectButton.setText(_("Cancel") if is_busy else _("Detect landmarks"))
+        self._ui.detectButton.setEnabled(is_busy or not self._problem)
+        hint = _("Stop the detection.") if is_busy else self._problem or _("Find the model's landmarks in the volume.")
+        self._ui.detectButton.setToolTip(hint)
