@@ -1,0 +1,58 @@
+"""What Slicer and scripts see of the module besides its panel."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import slicer
+
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.models.registry import list_models
+
+SELF_TEST_MODEL_IS_SHIPPED = any(card.name == "fetal-phantom-3d" for card in list_models())
+
+
+def test_loading_the_module_needs_no_torch(repository_root):
+    """Neither does opening its panel: packages are installed at the first detection, if the user agrees."""
+    program = """
+import sys, testbed
+bed = testbed.Testbed()
+bed.open_panel(bed.load_module(__import__("pathlib").Path(sys.argv[1])))
+print(sorted({"torch", "safetensors", "matplotlib", "scipy", "sklearn"} & set(sys.modules)))
+"""
+    path = repository_root / "LandmarkDetection" / "LandmarkDetection.py"
+    finished = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
+    )
+    assert finished.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_module_introduces_itself(module):
+    description = slicer.modules.landmarkdetection
+    assert description.title == "Landmark Detection"
+    assert description.categories == ["Quantification"]
+    assert "not a medical device" in description.helpText
+
+
+def test_a_script_can_watch_a_detection(panel, head, module):
+    seen = []
+    module.LandmarkDetectionLogic().detect(head, "tiny", device="cpu", progress=lambda *step: seen.append(step))
+    assert seen[0] == (0.0, "Preparing the volume")
+    assert seen[-1] == (1.0, "Done")
+
+
+def test_a_script_gets_an_error_it_can_show(panel, head, module):
+    with pytest.raises(LandmarkDetectionError, match=r'"tinny" is not a model.*did you mean "tiny"'):
+        module.LandmarkDetectionLogic().detect(head, "tinny")
+
+
+@pytest.mark.skipif(not SELF_TEST_MODEL_IS_SHIPPED, reason="The self-test needs the model fetal-phantom-3d.")
+def test_the_self_test_passes(panel, module):
+    module.LandmarkDetectionTest().runTest()

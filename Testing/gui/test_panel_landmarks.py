@@ -1,0 +1,86 @@
+"""The table of landmarks shows what was found, follows the points, and centres the slice views."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+
+from LandmarkDetectionLib.mrml import detection_of
+
+
+def row(panel, index):
+    return [panel.ui.landmarksTable.item(index, column).text() for column in range(panel.ui.landmarksTable.columnCount)]
+
+
+def test_a_row_names_the_landmark_and_says_where_it_is_and_how_sure_the_model_is(panel, detected):
+    r, a, s = detected.GetNthControlPointPositionWorld(0)
+    assert row(panel, 0) == ["AC", "1.00", "3.5", f"{r:.1f}", f"{a:.1f}", f"{s:.1f}", "predicted"]
+    assert panel.ui.landmarksTable.item(0, 0).toolTip() == "AC of a test"
+
+
+def test_an_uncalibrated_landmark_shows_its_spread_and_says_so(panel, detected):
+    assert row(panel, 1)[2] == f"{detection_of(detected)['PC'].spread_mm:.1f}"
+    assert "not calibrated" in panel.ui.landmarksTable.item(1, 2).toolTip()
+    assert "90 % probability" in panel.ui.landmarksTable.item(0, 2).toolTip()
+
+
+def test_a_moved_point_is_corrected_in_the_table_too(panel, detected):
+    detected.SetNthControlPointPositionWorld(2, (1.0, 2.0, 3.0))
+    assert row(panel, 2)[3:] == ["1.0", "2.0", "3.0", "corrected"]
+    assert row(panel, 1)[-1] == "predicted"
+
+
+def test_a_point_marked_missing_has_no_position(panel, detected):
+    detected.SetNthControlPointPositionMissing(3)
+    assert row(panel, 3)[3:] == ["", "", "", "missing"]
+
+
+def test_an_unset_point_is_not_placed(panel, detected):
+    detected.UnsetNthControlPointPosition(3)
+    assert row(panel, 3)[3:] == ["", "", "", "not placed"]
+
+
+def test_a_renamed_point_is_no_longer_the_model_s(panel, detected):
+    detected.SetNthControlPointLabel(0, "my point")
+    assert row(panel, 0)[:3] == ["my point", "", ""]
+    assert row(panel, 0)[-1] == "placed"
+
+
+@pytest.mark.parametrize("chosen_by", ["mouse", "keyboard"])
+def test_choosing_a_row_centres_the_slice_views(panel, detected, chosen_by):
+    if chosen_by == "mouse":
+        panel.ui.landmarksTable.cellClicked.emit(2, 0)
+    else:
+        panel.ui.landmarksTable.setCurrentCell(2, 0)
+    position = np.append(detected.GetNthControlPointPositionWorld(2), 1.0)
+    for name in ("Red", "Green", "Yellow"):
+        view = slicer.util.getFirstNodeByName(name, "vtkMRMLSliceNode")
+        in_view = np.linalg.inv(slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())) @ position
+        np.testing.assert_allclose(in_view[:3], 0.0, atol=1e-6)
+
+
+def test_choosing_a_missing_point_moves_nothing(panel, detected):
+    red = slicer.util.getFirstNodeByName("Red", "vtkMRMLSliceNode")
+    detected.SetNthControlPointPositionMissing(2)
+    before = red.GetSliceOffset()
+    panel.ui.landmarksTable.setCurrentCell(2, 0)
+    assert red.GetSliceOffset() == before
+
+
+def test_a_list_that_a_person_made_can_be_shown(panel, detected):
+    by_hand = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "by hand")
+    by_hand.AddControlPoint(np.array([1.0, 2.0, 3.0]), "nasion")
+    panel.ui.landmarksSelector.setCurrentNode(by_hand)
+    assert panel.ui.landmarksTable.rowCount == 1
+    assert row(panel, 0) == ["nasion", "", "", "1.0", "2.0", "3.0", "placed"]
+
+
+def test_a_deleted_list_leaves_an_empty_table(panel, detected, scene):
+    scene.RemoveNode(detected)
+    assert panel.ui.landmarksTable.rowCount == 0
+
+
+def test_closing_the_scene_empties_the_table(panel, detected, scene):
+    scene.Clear(False)
+    assert panel.ui.landmarksTable.rowCount == 0

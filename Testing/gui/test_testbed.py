@@ -1,0 +1,115 @@
+"""The testbed is at least as strict as Slicer: code that is wrong there must not pass here."""
+
+from __future__ import annotations
+
+import enum
+from types import SimpleNamespace
+
+import pytest
+import slicer
+from testbed.parameter_node import parameterNodeWrapper
+from testbed.ui_loader import UiLoader
+
+UI = """<ui version="4.0"><class>W</class><widget class="qMRMLWidget" name="W"><layout class="QVBoxLayout" name="l">
+<item><widget class="{widget}" name="child"><property name="{property}"><string>x</string></property></widget></item>
+</layout></widget><connections>{connections}</connections></ui>"""
+
+CONNECTION = """<connection><sender>W</sender><signal>{signal}(vtkMRMLScene*)</signal>
+<receiver>child</receiver><slot>{slot}(vtkMRMLScene*)</slot></connection>"""
+
+
+def load(testbed, tmp_path, **parts):
+    file = tmp_path / "w.ui"
+    file.write_text(UI.format(**{"widget": "QLabel", "property": "text", "connections": ""} | parts))
+    return slicer.util.loadUI(str(file))
+
+
+def test_properties_are_attributes_as_in_pythonqt(testbed):
+    import qt
+
+    button = qt.QPushButton("Go")
+    assert button.text == "Go"
+    button.text = "Stop"
+    button.setEnabled(False)
+    assert (button.text, button.enabled) == ("Stop", False)
+
+
+def test_a_property_is_not_a_method_as_in_pythonqt(testbed):
+    import qt
+
+    with pytest.raises(TypeError, match="not callable"):
+        qt.QPushButton("Go").text()
+
+
+@pytest.mark.parametrize("wrong", ["txet", "setText", "clicked"])
+def test_a_misspelt_property_is_an_error(testbed, wrong):
+    import qt
+
+    with pytest.raises(AttributeError, match=wrong):
+        setattr(qt.QPushButton("Go"), wrong, "Stop")
+
+
+def test_a_misspelt_property_of_a_slicer_widget_is_an_error(testbed):
+    with pytest.raises(AttributeError, match="nodeType"):
+        slicer.qMRMLNodeComboBox().nodeType = ["vtkMRMLScalarVolumeNode"]
+
+
+def test_an_unknown_signal_is_an_error(testbed):
+    import qt
+
+    with pytest.raises(AttributeError, match="cilcked"):
+        qt.QPushButton("Go").cilcked.connect(print)
+    with pytest.raises(KeyError, match="started"):
+        slicer.app.connect("started()", print)
+
+
+def test_a_ui_file_may_use_only_what_exists(testbed, tmp_path):
+    assert load(testbed, tmp_path).findChild(object, "child") is not None
+    with pytest.raises(ValueError, match="no widget qMRMLTeapot"):
+        load(testbed, tmp_path, widget="qMRMLTeapot")
+    with pytest.raises(ValueError, match="no property 'txet'"):
+        load(testbed, tmp_path, property="txet")
+    with pytest.raises(ValueError, match="no signal or slot 'setScene'"):
+        load(testbed, tmp_path, connections=CONNECTION.format(signal="mrmlSceneChanged", slot="setScene"))
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class TestParameterNode:
+    @pytest.fixture
+    def parameters(self, scene):
+        @parameterNodeWrapper
+        class Parameters:
+            count: int = 3
+            colour: Colour = Colour.RED
+            volume: slicer.vtkMRMLScalarVolumeNode
+
+        return Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+
+    def test_values_live_on_the_node(self, parameters):
+        parameters.count = 5
+        assert parameters.parameterNode.GetParameter("count") == "5"
+        assert type(parameters)(parameters.parameterNode).count == 5
+        assert parameters.colour is Colour.RED
+
+    def test_an_unknown_parameter_or_a_wrong_type_is_an_error(self, parameters):
+        with pytest.raises(AttributeError, match="cuont"):
+            parameters.cuont = 5
+        with pytest.raises(TypeError, match="count must be a int"):
+            parameters.count = "5"
+
+    def test_a_widget_bound_to_no_parameter_is_an_error(self, parameters):
+        import qt
+
+        spin_box = qt.QSpinBox()
+        spin_box.setProperty("SlicerParameterName", "cuont")
+        with pytest.raises(ValueError, match="cuont"):
+            parameters.connectGui(SimpleNamespace(spinBox=spin_box))
+
+
+def test_the_loader_is_the_one_slicer_uses(testbed):
+    import qt
+
+    assert qt.QUiLoader is UiLoader

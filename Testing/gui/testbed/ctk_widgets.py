@@ -1,0 +1,63 @@
+"""Stand-ins for the CTK widgets that the panels use."""
+
+# ruff: noqa: N801 - the names are Slicer's
+from __future__ import annotations
+
+from typing import ClassVar
+
+from PySide6.QtCore import Property, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QMessageBox, QToolButton, QWidget
+
+
+class ctkCollapsibleButton(QWidget):
+    """A titled section whose content folds away."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._header = QToolButton(self)
+        self._header.setCheckable(True)
+        self._header.setChecked(True)
+        self._header.setArrowType(Qt.ArrowType.DownArrow)
+        self._header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self._header.toggled.connect(self._show_content)
+        self.setContentsMargins(0, self._header.sizeHint().height() + 2, 0, 0)
+
+    def _get_text(self) -> str:
+        return self._header.text
+
+    def setText(self, text: str) -> None:
+        self._header.setText(text)
+
+    text = Property(str, _get_text, setText)
+
+    def _get_collapsed(self) -> bool:
+        return not self._header.checked
+
+    def setCollapsed(self, is_collapsed: bool) -> None:
+        self._header.setChecked(not is_collapsed)
+
+    collapsed = Property(bool, _get_collapsed, setCollapsed)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        self._header.resize(self.width, self._header.sizeHint().height())
+        super().resizeEvent(event)
+
+    def _show_content(self, is_shown: bool) -> None:
+        self._header.setArrowType(Qt.ArrowType.DownArrow if is_shown else Qt.ArrowType.RightArrow)
+        for child in self.children():
+            if isinstance(child, QWidget) and child is not self._header:
+                child.setVisible(is_shown)
+
+
+class ctkMessageBox(QMessageBox):
+    """A message that does not wait for a person: it is kept for the test, and answered by its default button."""
+
+    shown: ClassVar[list[str]] = []
+
+    def exec_(self) -> int:
+        ctkMessageBox.shown.append(self.text)
+        return int(QMessageBox.StandardButton.Ok)
+
+
+CTK_WIDGETS = {"ctkCollapsibleButton": ctkCollapsibleButton}
