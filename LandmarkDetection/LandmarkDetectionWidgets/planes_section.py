@@ -54,6 +54,7 @@ class PlanesSection(VTKObservationMixin):
         ui.addPlaneImageButton.clicked.connect(self._on_add_image_clicked)
         ui.savePlaneImageButton.clicked.connect(self._on_save_image_clicked)
         ui.planeSelector.currentIndexChanged.connect(self._update_buttons)
+        self._update_buttons()
 
     def show(self, node: slicer.vtkMRMLMarkupsFiducialNode | None) -> None:
         """Offer the planes of a list of landmarks, or none."""

@@ -25,7 +25,9 @@ def buttons(panel):
     return [ui.showPlaneButton, ui.addPlaneButton, ui.addPlaneImageButton, ui.savePlaneImageButton]
 
 
-def test_before_a_detection_there_is_nothing_to_show(panel):
+def test_before_a_detection_there_is_nothing_to_show(testbed, module, scene):
+    panel = testbed.open_panel(module)
+    testbed.close_panel(panel)
     assert not any(button.enabled for button in buttons(panel))
     assert panel.ui.showPlaneButton.toolTip == "Detect landmarks first."
 
