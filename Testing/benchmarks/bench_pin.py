@@ -109,7 +109,7 @@ def recorded_search(detector: PINDetector, canonical: CanonicalVolume) -> Record
 
 
 class SlicedImage:
-    """The straightforward gather: one slice of a windowed volume for each patch, zeros beyond its border."""
+    """The straightforward gather: for each patch one slice of a windowed volume, padded where the volume ends."""
 
     def __init__(self, canonical: CanonicalVolume) -> None:
         low, high = canonical.window
@@ -128,13 +128,14 @@ class SlicedImage:
 
     def _patch(self, centre_kji: list[int], across: int) -> np.ndarray:
         plane = np.moveaxis(self._voxels, across, 0)[centre_kji[across]]
-        row, column = (centre for axis, centre in enumerate(centre_kji) if axis != across)
+        centre = [position for axis, position in enumerate(centre_kji) if axis != across]
         half = PATCH_SIZE // 2
-        top, left = max(row - half, 0), max(column - half, 0)
-        inside = plane[top : row + half + 1, left : column + half + 1]
-        patch = np.zeros((PATCH_SIZE, PATCH_SIZE), np.float32)
-        patch[top - row + half :, left - column + half :][: inside.shape[0], : inside.shape[1]] = inside
-        return patch
+        inside = plane[tuple(slice(max(position - half, 0), position + half + 1) for position in centre)]
+        beyond = [
+            (max(half - position, 0), max(position + half + 1 - side, 0))
+            for position, side in zip(centre, plane.shape, strict=True)
+        ]
+        return np.pad(inside, beyond)
 
 
 def timed_parts(volume: Volume) -> tuple[dict[str, Timed], float]:
