@@ -80,8 +80,9 @@ def shape_model_of_phantoms(orientation: str) -> ShapeModel:
     """The first modes of simulated heads, along the axes of an orientation."""
     labels = [definition.label for definition in PHANTOM_LANDMARKS]
     heads = np.array([phantom_landmarks(seed).to_array(labels) for seed in range(100)]) @ direction_of(orientation)
-    whole = ShapeModel.fit(heads - heads.mean(axis=(0, 1)), explained_variance=1.0)
-    return ShapeModel(whole.mean, whole.eigenvectors[:MODES], whole.eigenvalues[:MODES])
+    shapes = (heads - heads.mean(axis=(0, 1))).reshape(len(heads), -1)
+    _, deviations, modes = np.linalg.svd(shapes - shapes.mean(0), full_matrices=False)
+    return ShapeModel(shapes.mean(0), modes[:MODES], deviations[:MODES] ** 2 / (len(heads) - 1))
 
 
 class RecordingImage(PatchImage):
