@@ -40,7 +40,9 @@ class PINDetector(Detector):
             message = f"The model {bundle.card.name} lacks the shape model that its method needs; get its bundle again."
             raise LandmarkDetectionError(message)
         network = _load_network(bundle, settings, shape_model, prefix="", device=device)
-        self._search = PINSearch(network, shape_model, settings, inference)
+        labels = bundle.card.labels
+        pairs = [(labels.index(first), labels.index(second)) for first, second in bundle.card.interchangeable]
+        self._search = PINSearch(network, shape_model, settings, inference, pairs)
 
     def _locate(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,15 +87,22 @@ class PINSearch:
         network: in evaluation mode, on the device to use.
         shape_model: in the model's frame.
         settings, inference: from the model card.
+        interchangeable: pairs of landmarks, by index, whose ends cannot be told apart.
     """
 
     def __init__(
-        self, network: PINNetwork, shape_model: ShapeModel, settings: PINNetworkSettings, inference: PINInference
+        self,
+        network: PINNetwork,
+        shape_model: ShapeModel,
+        settings: PINNetworkSettings,
+        inference: PINInference,
+        interchangeable: Sequence[tuple[int, int]] = (),
     ) -> None:
         self.network = network
         self.shape_model = shape_model
         self.settings = settings
         self.inference = inference
+        self.interchangeable = interchangeable
         self.device = next(network.parameters()).device
         self._mean = self._tensor(shape_model.mean)
         self._basis = self._tensor(shape_model.eigenvectors)
@@ -116,7 +123,7 @@ class PINSearch:
 
         Returns:
             Final landmark positions (starts, n, 3) and their path (iterations + 1, n, 3) averaged over starts, in frame
-            millimetres.
+            millimetres. The ends of interchangeable pairs are those of the first start that lie nearer.
 
         Raises:
             DetectionCancelled: as soon as `cancelled()` is true between two network calls.
@@ -140,7 +147,9 @@ class PINSearch:
                 if has_settled:
                     break
         # Not every device has double precision.
-        return path[-1].cpu().double().numpy(), torch.stack(path).mean(1).cpu().double().numpy()
+        paths = torch.stack(path).cpu().double().numpy()
+        paths = with_ends_matched(paths, self.interchangeable)
+        return paths[-1], paths.mean(1)
 
     def _positions(self, weights: Tensor) -> Tensor:
         return (self._mean + weights @ self._basis).unflatten(-1, (-1, 3))
@@ -156,6 +165,20 @@ class PINSearch:
         if self.inference.rule == "C":
             displacement = displacement * _confidence(logits, self.inference.confidence)
         return cut_at + displacement
+
+
+def with_ends_matched(paths: np.ndarray, interchangeable: Sequence[tuple[int, int]]) -> np.ndarray:
+    """Paths (steps, starts, n, 3), the ends of each pair exchanged where that brings them nearer to the first start's.
+
+    Searches may end at either assignment of a pair, and the mean of both would be neither.
+    """
+    matched = paths.copy()
+    for first, second in interchangeable:
+        ends = paths[-1][:, [first, second]]
+        kept, swapped = (np.linalg.norm(other - ends[0], axis=-1).sum(-1) for other in (ends, ends[:, ::-1]))
+        for start in np.flatnonzero(swapped < kept):
+            matched[:, start, [first, second]] = paths[:, start, [second, first]]
+    return matched
 
 
 def _single_step(logits: Tensor) -> Tensor:
