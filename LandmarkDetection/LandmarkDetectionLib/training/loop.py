@@ -43,7 +43,8 @@ class Loop:
         """Train; leaves in the module the weights with the smallest validation error and returns that error.
 
         Raises:
-            LandmarkDetectionError: if the training ended before its first validation.
+            LandmarkDetectionError: if the training ended before its first validation, or the one to go on with was that
+                of another network.
         """
         best = ModelCheckpoint(self._folder, filename="best", monitor=MONITORED, enable_version_counter=False)
         trainer = self._trainer(best)
@@ -51,6 +52,8 @@ class Loop:
         if not resume:
             # Else a later resume could go on with what another training left here.
             last.unlink(missing_ok=True)
+        elif last.exists():
+            _check_same_network(module, last)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
@@ -66,7 +69,10 @@ class Loop:
     def _trainer(self, best: ModelCheckpoint) -> lightning.Trainer:
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         every = min(self._optimisation.validate_every, self._optimisation.steps)
-        last = ModelCheckpoint(self._folder, filename="last", every_n_train_steps=every, enable_version_counter=False)
+        # After the validation, so that it knows of the best one so far.
+        last = ModelCheckpoint(
+            self._folder, filename="last", save_on_train_epoch_end=False, enable_version_counter=False
+        )
         return lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(self._device.type, self._device.type),
             devices=1,
@@ -89,3 +95,10 @@ class Loop:
         best = torch.load(checkpoints.best_model_path, weights_only=True, map_location="cpu")
         module.load_state_dict(best["state_dict"])
         return float(checkpoints.best_model_score)
+
+
+def _check_same_network(module: lightning.LightningModule, checkpoint: Path) -> None:
+    kept = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
+    if {name: value.shape for name, value in kept.items()} != {n: v.shape for n, v in module.state_dict().items()}:
+        message = f"{checkpoint} is of another network or dataset; train without --resume, or choose another output."
+        raise LandmarkDetectionError(message)

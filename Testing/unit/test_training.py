@@ -1,0 +1,407 @@
+"""Training turns a dataset folder into a bundle that finds its landmarks, whatever interrupts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from blob_dataset import LABELS, blob_case, write_blob_dataset, write_description, write_recipe
+from torch.utils.data import IterableDataset
+
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.files.dataset import Dataset
+from LandmarkDetectionLib.landmarks import LandmarkSet
+from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
+from LandmarkDetectionLib.networks.pin import PINNetwork
+from LandmarkDetectionLib.training.cases import read_cases
+from LandmarkDetectionLib.training.loop import Loop
+from LandmarkDetectionLib.training.pin_module import PINModule
+from LandmarkDetectionLib.training.pin_samples import PINBatch
+from LandmarkDetectionLib.training.pin_training import mean_error_mm
+from LandmarkDetectionLib.training.recipe import Optimisation, load_recipe
+from LandmarkDetectionLib.training.run import draft_card, train
+
+STEPS = {"pin": 300, "pin-single": 600}
+
+
+@pytest.fixture(scope="module")
+def datasets(tmp_path_factory) -> dict[int, Path]:
+    """The blobs as volumes (3) and as pictures (2)."""
+    folder = tmp_path_factory.mktemp("datasets")
+    return {dimension: write_blob_dataset(folder / str(dimension), dimension) for dimension in (2, 3)}
+
+
+@pytest.fixture(scope="module")
+def trained(datasets, tmp_path_factory) -> dict[tuple[str, int], Path]:
+    """A bundle of each method for each dimension."""
+    folder = tmp_path_factory.mktemp("trained")
+    bundles = {}
+    for method, steps in STEPS.items():
+        config = write_recipe(folder / f"{method}.json", optimisation={"steps": steps})
+        for dimension, dataset in datasets.items():
+            bundles[method, dimension] = folder / f"{method}-{dimension}d"
+            train(dataset, method, bundles[method, dimension], preset="quick", config=config, device="cpu")
+    return bundles
+
+
+@pytest.fixture
+def run(datasets, tmp_path):
+    """A few steps of training in 3D, with entries of the recipe changed; returns the folder of the bundle."""
+
+    def run_training(name="model", *, dataset=datasets[3], method="pin", steps=2, changes=None, **arguments) -> Path:
+        changes = {"optimisation": {"steps": steps, "pool_size": 8}} | (changes or {})
+        config = write_recipe(tmp_path / f"{name}.json", **changes)
+        train(dataset, method, tmp_path / name, preset="quick", config=config, device="cpu", **arguments)
+        return tmp_path / name
+
+    return run_training
+
+
+def mean_position_error_mm(dimension):
+    """Of the mean training position of each landmark, on the cases nobody trained on."""
+    mean = np.mean([blob_case(seed, dimension)[1].to_array() for seed in range(8)], axis=0)
+    return np.mean([np.linalg.norm(blob_case(seed, dimension)[1].to_array() - mean, axis=1) for seed in range(8, 20)])
+
+
+def error_mm(detector, dimension):
+    errors = []
+    for seed in range(8, 20):
+        volume, truth = blob_case(seed, dimension)
+        found = np.array([mark.position_ras for mark in detector.detect(volume).landmarks])
+        errors.append(np.linalg.norm(found - truth.to_array(LABELS), axis=1))
+    return np.mean(errors)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("method", STEPS)
+def test_trained_bundle_finds_the_landmarks_of_new_cases(trained, method, dimension):
+    bundle = load_bundle(trained[method, dimension])
+    detector = load_detector(bundle, "cpu")
+    assert error_mm(detector, dimension) < 0.5 * mean_position_error_mm(dimension)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+@pytest.mark.parametrize("method", STEPS)
+def test_bundle_tells_the_validation_error_of_the_very_weights_it_holds(trained, datasets, method, dimension):
+    bundle = load_bundle(trained[method, dimension])
+    validation = read_cases(Dataset.load(datasets[dimension]), "validation")
+    noted = float(bundle.card.training.notes.removesuffix(" mm.").split()[-1])
+    assert mean_error_mm(bundle, validation, "cpu") == pytest.approx(noted, rel=0.1)
+    assert "3 validation cases" in bundle.card.training.notes
+
+
+@pytest.mark.parametrize("method", STEPS)
+def test_weights_are_kept_in_half_precision(trained, method):
+    bundle = load_bundle(trained[method, 3])
+    assert {tensor.dtype for tensor in bundle.tensors.values()} == {torch.float16}
+
+
+def test_card_says_what_was_trained_on_what(trained, datasets):
+    card = load_bundle(trained["pin", 3]).card
+    assert (card.name, card.method, card.dimension, card.labels) == ("pin-3d", "pin", 3, LABELS)
+    assert (card.modality, card.licence, card.citation) == ("simulated", "CC0-1.0", "none")
+    assert (card.training.cases, card.training.preset, card.training.data) == (8, "quick", "made for tests")
+    assert card.preprocessing.spacing_mm == (2.0, 2.0, 2.0)
+    assert card.field_of_view_mm.minimum == card.field_of_view_mm.maximum == (24.0, 24.0, 24.0)
+    assert card.shape_model.landmarks == 3
+    assert load_bundle(trained["pin-single", 3]).card.shape_model is None
+    assert load_bundle(trained["pin", 2]).card.preprocessing.orientation == "LPS"
+
+
+def test_training_leaves_nothing_beside_the_bundle_but_its_own_folder(trained):
+    folder = trained["pin", 3].parent
+    assert {entry.name for entry in trained["pin", 3].iterdir()} == {"model.json", "weights.safetensors"}
+    others = {entry.name for entry in folder.iterdir() if "pin-3d" in entry.name}
+    assert others == {"pin-3d", "pin-3d.training"}
+
+
+def test_same_seed_gives_the_same_model(run):
+    first, again, other = (load_bundle(run(name, steps=4, seed=seed)) for name, seed in (("a", 1), ("b", 1), ("c", 2)))
+    for name, weights in first.tensors.items():
+        assert torch.equal(weights, again.tensors[name])
+    assert any(not torch.equal(weights, other.tensors[name]) for name, weights in first.tensors.items())
+
+
+def kill_after_first_checkpoint(dataset: Path, output: Path, config: Path) -> int:
+    """Train in another process, kill it with SIGKILL, and return the step its last checkpoint holds."""
+    program = (
+        "import sys; from LandmarkDetectionLib.training.run import train; "
+        "train(sys.argv[1], 'pin', sys.argv[2], config=sys.argv[3], device='cpu', preset='quick')"
+    )
+    arguments = [sys.executable, "-c", program, dataset, output, config]
+    last = output.with_name(output.name + ".training") / "last.ckpt"
+    with (output.parent / "training.log").open("w") as log:
+        process = subprocess.Popen(arguments, stdout=log, stderr=log)
+    while not last.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert process.returncode == -signal.SIGKILL, (output.parent / "training.log").read_text()
+    return torch.load(last, weights_only=True)["global_step"]
+
+
+def logged_steps(output: Path) -> list[int]:
+    lines = (output.with_name(output.name + ".training") / "metrics.csv").read_text().splitlines()
+    column = lines[0].split(",").index("step")
+    return [int(line.split(",")[column]) for line in lines[1:]]
+
+
+def test_killed_training_goes_on_where_its_last_checkpoint_ends(datasets, tmp_path):
+    output = tmp_path / "killed"
+    endless = write_recipe(tmp_path / "endless.json", optimisation={"steps": 100_000, "validate_every": 20})
+    step = kill_after_first_checkpoint(datasets[3], output, endless)
+    assert step >= 20
+    assert step % 20 == 0
+    assert not output.exists()
+    assert not list(tmp_path.glob(".killed*"))
+    finite = write_recipe(tmp_path / "finite.json", optimisation={"steps": step + 20, "validate_every": 20})
+    train(datasets[3], "pin", output, preset="quick", config=finite, device="cpu", resume=True)
+    assert min(logged_steps(output)) >= step
+    assert max(logged_steps(output)) == step + 19
+    load_detector(load_bundle(output), "cpu").detect(blob_case(0)[0])
+
+
+def test_resuming_what_never_began_begins(run):
+    load_bundle(run(steps=2, resume=True))
+
+
+def test_resuming_what_has_ended_gives_the_same_model(run):
+    first = load_bundle(run(steps=4)).tensors
+    again = load_bundle(run(steps=4, resume=True)).tensors
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_checkpoint_of_another_network_is_refused(run):
+    run(steps=2)
+    with pytest.raises(LandmarkDetectionError, match="another network or dataset"):
+        run(steps=4, resume=True, changes={"network": {"hidden": 16}})
+
+
+def test_training_goes_on_from_the_weights_of_another_model(run, trained):
+    start = load_bundle(trained["pin", 3])
+    end = load_bundle(run("further", init_from=trained["pin", 3], steps=1))
+    for name, weights in start.tensors.items():
+        np.testing.assert_allclose(end.tensors[name].float(), weights.float(), atol=2e-3)
+    np.testing.assert_array_equal(end.card.shape_model.mean, start.card.shape_model.mean)
+    assert end.card.network == start.card.network
+    assert end.card.name == "further"
+    assert end.card.training.cases == 16
+    assert end.card.accuracy == ()
+
+
+def test_single_landmarks_go_on_from_their_own_networks(run, trained):
+    start = load_bundle(trained["pin-single", 3])
+    end = load_bundle(run("further", method="pin-single", init_from=trained["pin-single", 3], steps=3))
+    assert set(end.tensors) == set(start.tensors)
+    for name, weights in start.tensors.items():
+        np.testing.assert_allclose(end.tensors[name].float(), weights.float(), atol=2e-3)
+
+
+def test_model_of_another_method_or_other_landmarks_is_no_start(run, trained, datasets, tmp_path):
+    with pytest.raises(LandmarkDetectionError, match="choose a model of the same method and landmarks"):
+        run(method="pin-single", init_from=trained["pin", 3])
+    bundle = load_bundle(trained["pin", 3])
+    renamed = tuple(dataclasses.replace(mark, label=f"other {mark.label}") for mark in bundle.card.landmarks)
+    save_bundle(tmp_path / "renamed", dataclasses.replace(bundle.card, landmarks=renamed), bundle.tensors)
+    with pytest.raises(LandmarkDetectionError, match="choose a model of the same method and landmarks"):
+        run(init_from=tmp_path / "renamed")
+
+
+class ScriptedBatches(IterableDataset):
+    """The same random batch for ever, or an end of the world at the first one."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self._fails = fails
+        random = torch.Generator().manual_seed(0)
+        patches = torch.rand(4, 3, 5, 5, generator=random)
+        self._batch = PINBatch(
+            patches, torch.ones(4, 3), torch.zeros(4).long(), torch.zeros(4).long(), torch.ones(4, 3)
+        )
+
+    def __iter__(self):
+        if self._fails:
+            message = "The disk is gone."
+            raise LandmarkDetectionError(message)
+        while True:
+            yield self._batch
+
+
+def fit(folder, errors_mm, *, batches=None, **optimisation):
+    """Train a small network with validation errors as scripted; returns the error kept, its weights, and all seen."""
+    seen = []
+    torch.manual_seed(0)
+    network = PINNetwork(3, 3, (2,), 4)
+
+    def validation_error_mm(current):
+        seen.append({name: value.clone() for name, value in current.state_dict().items()})
+        return errors_mm[len(seen) - 1]
+
+    chosen = Optimisation(**({"steps": 2 * len(errors_mm), "minutes": 1.0, "validate_every": 2} | optimisation))
+    loop = Loop(folder, chosen, torch.device("cpu"))
+    module = PINModule(
+        network,
+        0.5,
+        chosen,
+        elapsed_share=loop.elapsed_share,
+        follow=lambda _batch, _displacements: None,
+        validation_error_mm=validation_error_mm,
+    )
+    kept_mm = loop.fit(module, batches or ScriptedBatches(), resume=False)
+    return kept_mm, network.state_dict(), seen
+
+
+def test_weights_with_the_smallest_error_in_millimetres_are_kept_though_the_loss_keeps_falling(tmp_path):
+    kept_mm, weights, seen = fit(tmp_path, [3.0, 1.0, 2.0, 1.5])
+    assert kept_mm == 1.0
+    assert all(torch.equal(weights[name], seen[1][name]) for name in weights)
+    assert any(not torch.equal(weights[name], seen[3][name]) for name in weights)
+
+
+def test_training_ends_when_its_time_is_over_and_is_judged_once_more(tmp_path):
+    started = time.monotonic()
+    kept_mm, _, seen = fit(tmp_path, [2.0] * 100, steps=10_000_000, validate_every=10_000_000, minutes=0.01)
+    assert time.monotonic() - started < 30
+    assert (kept_mm, len(seen)) == (2.0, 1)
+
+
+def test_new_training_forgets_the_checkpoint_of_an_old_one_at_once(tmp_path):
+    fit(tmp_path, [1.0])
+    assert (tmp_path / "last.ckpt").exists()
+    with pytest.raises(LandmarkDetectionError, match="The disk is gone"):
+        fit(tmp_path, [1.0], batches=ScriptedBatches(fails=True))
+    assert not (tmp_path / "last.ckpt").exists()
+
+
+def learning_rates(steps, elapsed_share, **optimisation):
+    chosen = Optimisation(steps=1000, minutes=1.0, learning_rate=1.0, **optimisation)
+    module = PINModule(
+        PINNetwork(3, 3, (2,), 4),
+        0.5,
+        chosen,
+        elapsed_share=lambda: elapsed_share,
+        follow=lambda _batch, _displacements: None,
+        validation_error_mm=lambda _network: 0.0,
+    )
+    (rate,) = module.configure_optimizers()["lr_scheduler"]["scheduler"].lr_lambdas
+    return [rate(step) for step in steps]
+
+
+def test_learning_rate_warms_up_and_falls_along_a_cosine():
+    rates = learning_rates([0, 99, 500, 1000], 0.0)
+    np.testing.assert_allclose(rates, [1 / 200, 0.5 * 0.5 * (1 + np.cos(np.pi * 0.099)), 0.5, 0.0], atol=1e-9)
+
+
+def test_learning_rate_falls_in_time_for_whichever_ends_first():
+    np.testing.assert_allclose(learning_rates([300], 0.5), [0.5])
+    np.testing.assert_allclose(learning_rates([700], 0.5), [0.5 * (1 + np.cos(np.pi * 0.7))])
+    np.testing.assert_allclose(learning_rates([300], 1.3), [0.0], atol=1e-9)
+
+
+def test_published_learning_rate_is_constant():
+    assert learning_rates([0, 500, 999], 0.9, constant_rate=True) == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("method", STEPS)
+def test_cases_that_lack_landmarks_are_used_for_what_they_have(run, tmp_path, method):
+    missing = {"case0": ["dim"], "case3": ["bright", "middle"], "case9": ["bright"]}
+    dataset = write_blob_dataset(tmp_path / "gaps", missing=missing)
+    bundle = load_bundle(run(dataset=dataset, method=method, steps=6))
+    assert all(torch.isfinite(tensor).all() for tensor in bundle.tensors.values())
+    assert "nan" not in bundle.card.training.notes
+
+
+def test_label_that_a_split_lacks_altogether_is_refused(run, tmp_path):
+    missing = {f"case{seed}": ["dim"] for seed in (8, 9, 10)}
+    dataset = write_blob_dataset(tmp_path / "gaps", missing=missing)
+    with pytest.raises(LandmarkDetectionError, match='no case of its split "validation" has the landmark "dim"'):
+        run(dataset=dataset)
+
+
+def without_images(folder: Path) -> Path:
+    """A dataset of which nothing can be read, so that a refusal must have come before."""
+    write_blob_dataset(folder)
+    for image in (folder / "volumes").iterdir():
+        image.unlink()
+    return folder
+
+
+def test_output_that_cannot_be_written_is_refused_before_anything_is_read(tmp_path):
+    dataset = without_images(tmp_path / "dataset")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LandmarkDetectionError, match="choose another output"):
+        train(dataset, "pin", tmp_path / "file" / "model", preset="quick", device="cpu")
+
+
+def test_output_that_holds_something_else_is_refused_before_anything_is_read(tmp_path):
+    dataset = without_images(tmp_path / "dataset")
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter1.tex").write_text("")
+    with pytest.raises(LandmarkDetectionError, match=r"chapter1\.tex, which is no part of a model bundle"):
+        train(dataset, "pin", tmp_path / "thesis", preset="quick", device="cpu")
+    assert not (tmp_path / "thesis.training").exists()
+
+
+def test_dataset_without_validation_cases_is_refused(run, tmp_path):
+    dataset = write_blob_dataset(tmp_path / "dataset")
+    write_description(dataset, split={"train": ["case0", "case1", "case2"]})
+    with pytest.raises(LandmarkDetectionError, match='no split "validation"'):
+        run(dataset=dataset)
+
+
+def test_method_without_a_training_is_refused(datasets, tmp_path):
+    with pytest.raises(
+        LandmarkDetectionError, match='no training for the method "atlas-of-clouds"; choose one of: pin'
+    ):
+        train(datasets[3], "atlas-of-clouds", tmp_path / "model")
+
+
+def test_name_that_no_model_may_have_is_refused(run):
+    with pytest.raises(LandmarkDetectionError, match="name must be like brain-t1"):
+        run("My Model")
+
+
+def read(dataset_folder):
+    dataset = Dataset.load(dataset_folder)
+    return dataset, read_cases(dataset, "train")
+
+
+def draft(dataset, cases):
+    return draft_card(dataset, cases, load_recipe("quick"), method="pin", name="draft", preset="quick")
+
+
+def test_voxel_size_lets_a_patch_span_what_the_landmarks_span(datasets):
+    dataset, cases = read(datasets[3])
+    span_mm = np.mean([np.ptp(case.landmarks.to_array(), axis=0).max() for case in cases])
+    spacing_mm = draft(dataset, cases).preprocessing.spacing_mm
+    np.testing.assert_allclose(spacing_mm, span_mm / 49, rtol=0.05)
+
+
+def test_voxel_size_shows_a_quarter_of_the_image_around_a_lone_landmark(datasets):
+    dataset, cases = read(datasets[3])
+    alone = [dataclasses.replace(case, landmarks=LandmarkSet({"dim": case.landmarks["dim"]})) for case in cases]
+    np.testing.assert_allclose(draft(dataset, alone).preprocessing.spacing_mm, 24.0 / 4 / 49, rtol=0.05)
+
+
+def test_voxel_size_does_not_mind_cases_without_landmarks(datasets):
+    dataset, cases = read(datasets[3])
+    nothing = dataclasses.replace(cases[0], landmarks=LandmarkSet(dict.fromkeys(LABELS)))
+    assert draft(dataset, [nothing, *cases[1:]]).preprocessing.spacing_mm[0] > 0.1
+
+
+def test_field_of_view_is_measured_along_the_axes_of_the_model(datasets):
+    dataset, cases = read(datasets[3])
+    slabs = [
+        dataclasses.replace(case, volume=dataclasses.replace(case.volume, voxels=case.volume.voxels[:10]))
+        for case in cases
+    ]
+    turned = [dataclasses.replace(case, volume=case.volume.reoriented("SPL")) for case in slabs]
+    for stored in (slabs, turned):
+        assert draft(dataset, stored).field_of_view_mm.minimum == (24.0, 24.0, 10.0)
