@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import locale
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +113,8 @@ def _read_header(file: Path) -> sitk.ImageFileReader:
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(file))
     try:
-        reader.ReadImageInformation()
+        with _locale_kept():
+            reader.ReadImageInformation()
     except RuntimeError as error:
         raise _readable(file, error) from error
     return reader
@@ -121,9 +124,20 @@ def _read_pixels(path: Path, files: list[Path]) -> sitk.Image:
     if len(files) > 1:
         _check_even_slices(path, files)
     try:
-        return sitk.ReadImage(str(files[0])) if len(files) == 1 else sitk.ReadImage([str(file) for file in files])
+        with _locale_kept():
+            return sitk.ReadImage(str(files[0])) if len(files) == 1 else sitk.ReadImage([str(file) for file in files])
     except RuntimeError as error:
         raise _readable(path, error) from error
+
+
+@contextlib.contextmanager
+def _locale_kept() -> Iterator[None]:
+    """ITK's reader of .vtk files leaves the process in the C locale when it fails: texts would no longer be UTF-8."""
+    before = locale.setlocale(locale.LC_ALL)
+    try:
+        yield
+    finally:
+        locale.setlocale(locale.LC_ALL, before)
 
 
 def _check_even_slices(path: Path, files: list[Path]) -> None:
