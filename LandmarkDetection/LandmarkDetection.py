@@ -287,7 +287,8 @@ class LandmarkDetectionTest(ScriptedLoadableModuleTest):
         phantom = generate_phantom(seed=1_000_001, spacing_mm=1.0)
         volume_node = add_volume(phantom.volume)
         shift = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
-        slicer.util.updateTransformMatrixFromArray(shift, [[1, 0, 0, 30], [0, 1, 0, -20], [0, 0, 1, 10], [0, 0, 0, 1]])
+        matrix = np.array([[1, 0, 0, 30], [0, 1, 0, -20], [0, 0, 1, 10], [0, 0, 0, 1]])
+        slicer.util.updateTransformMatrixFromArray(shift, matrix)
         volume_node.SetAndObserveTransformNodeID(shift.GetID())
 
         landmarks = LandmarkDetectionLogic().detect(volume_node, self._MODEL)
