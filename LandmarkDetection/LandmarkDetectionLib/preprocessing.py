@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import LandmarkDetectionError
-from .geometry import FloatArray, direction_of, orientation_of
+from .geometry import FloatArray, apply_affine, direction_of, orientation_of
 from .volume import Volume
 
 _STATISTICS_VOXELS = 400_000
@@ -72,9 +72,9 @@ def canonical_volume(
     Raises:
         LandmarkDetectionError: if the volume is constant, thinner than two of the model's voxels, or empty on these.
     """
-    upright = _upright(volume, preprocessing.orientation)
+    upright = _upright(_without_margins(volume), preprocessing.orientation)
     window = window or intensity_window(upright, preprocessing)
-    gridded = _on_canonical_grid(upright, preprocessing)
+    gridded = upright.resampled(_spacing_mm(upright, preprocessing), model_axes(upright, preprocessing))
     if gridded.dimension != volume.dimension:
         message = (
             f"{volume.name}: it is too thin for voxels of {max(preprocessing.spacing_mm):g} mm, which the model needs; "
@@ -83,8 +83,8 @@ def canonical_volume(
         raise LandmarkDetectionError(message)
     origin_ijk = _origin_ijk(gridded, window, preprocessing.centre)
     frame_to_ras = np.eye(4)
-    frame_to_ras[:3, :3] = gridded.ijk_to_ras[:3, :3] / gridded.spacing_mm
-    frame_to_ras[:3, 3] = (gridded.ijk_to_ras @ np.append(origin_ijk, 1.0))[:3]
+    frame_to_ras[:3, :3] = gridded.directions
+    frame_to_ras[:3, 3] = apply_affine(gridded.ijk_to_ras, origin_ijk)
     return CanonicalVolume(gridded.voxels, gridded.spacing_mm, origin_ijk, frame_to_ras, window)
 
 
@@ -107,11 +107,8 @@ def intensity_window(volume: Volume, preprocessing: Preprocessing) -> tuple[floa
 
 def canonical_size_mm(volume: Volume, preprocessing: Preprocessing) -> FloatArray:
     """Extent (3,) of a volume along the axes of a model's frame, of the box around it where it is oblique."""
-    if volume.dimension == 2:
-        picture = upright_picture(volume, preprocessing.orientation)
-        return np.array(picture.size) * picture.spacing_mm
-    axes = direction_of(preprocessing.orientation)
-    return np.abs(axes.T @ volume.ijk_to_ras[:3, :3]) @ np.array(volume.size)
+    upright = _upright(volume, preprocessing.orientation)
+    return np.abs(model_axes(upright, preprocessing).T @ upright.ijk_to_ras[:3, :3]) @ np.array(upright.size)
 
 
 def upright_picture(volume: Volume, orientation: str) -> Volume:
@@ -126,14 +123,53 @@ def upright_picture(volume: Volume, orientation: str) -> Volume:
     return volume if slice_axis == 0 else volume.reoriented(_slice_axis_last(volume))
 
 
+def model_axes(upright: Volume, preprocessing: Preprocessing) -> FloatArray:
+    """Direction cosines (3, 3) of a model's frame for a volume whose axes are in the model's order.
+
+    Exactly the model's in 3D. A picture stays in its plane, in which its first axis points as the model's, if it is a
+    picture of the model's plane at all.
+    """
+    wanted, stored = direction_of(preprocessing.orientation), upright.directions
+    if upright.dimension == 3:
+        return wanted
+    if orientation_of(upright.ijk_to_ras) != preprocessing.orientation:
+        return stored
+    normal = stored[:, 2]
+    first = wanted[:, 0] - (wanted[:, 0] @ normal) * normal
+    first /= np.linalg.norm(first)
+    second = np.cross(normal, first)
+    return np.stack([first, second * np.sign(second @ stored[:, 1]), normal], axis=1)
+
+
 def _upright(volume: Volume, orientation: str) -> Volume:
     return volume.reoriented(orientation) if volume.dimension == 3 else upright_picture(volume, orientation)
 
 
-def _on_canonical_grid(upright: Volume, preprocessing: Preprocessing) -> Volume:
-    if upright.dimension == 3:
-        return upright.resampled(preprocessing.spacing_mm, preprocessing.orientation)
-    return upright.resampled(np.append(preprocessing.spacing_mm[:2], upright.spacing_mm[2]))
+def _without_margins(volume: Volume) -> Volume:
+    """The volume without the slices at its faces that hold nothing but its minimum, so that padding changes nothing."""
+    voxels, first_kji = volume.voxels, []
+    least = voxels.min()
+    for axis in range(3):
+        slices = np.moveaxis(voxels, axis, 0)
+        numbers = range(len(slices))
+        first = next((number for number in numbers if (slices[number] > least).any()), 0)
+        last = next((number for number in reversed(numbers) if (slices[number] > least).any()), first)
+        # A single slice would not make a volume any more.
+        kept = slice(first, last + 1) if last > first else slice(None)
+        voxels = voxels[(slice(None),) * axis + (kept,)]
+        first_kji.append(kept.start or 0)
+    if voxels.min() == voxels.max():
+        # What is left of a mask of one block says nothing any more.
+        return volume
+    ijk_to_ras = volume.ijk_to_ras.copy()
+    ijk_to_ras[:3, 3] = apply_affine(volume.ijk_to_ras, first_kji[::-1])
+    return Volume(voxels, ijk_to_ras, volume.name)
+
+
+def _spacing_mm(upright: Volume, preprocessing: Preprocessing) -> FloatArray:
+    """Voxel size (3,) of the model's grid; a picture keeps its thickness."""
+    thickness_mm = preprocessing.spacing_mm[2] if upright.dimension == 3 else upright.spacing_mm[2]
+    return np.append(preprocessing.spacing_mm[:2], thickness_mm)
 
 
 def _sample(volume: Volume) -> tuple[NDArray, int]:

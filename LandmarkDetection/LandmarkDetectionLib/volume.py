@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .errors import LandmarkDetectionError
 from .geometry import (
@@ -14,7 +14,6 @@ from .geometry import (
     FloatArray,
     apply_affine,
     axis_reordering,
-    direction_of,
     spacing_of,
 )
 
@@ -95,19 +94,24 @@ class Volume:
             new_to_old[old, 3] = self.size[old] - 1 if flips[new] else 0.0
         return Volume(np.ascontiguousarray(voxels), self.ijk_to_ras @ new_to_old, self.name)
 
-    def resampled(self, spacing_mm: FloatArray, orientation: str | None = None) -> Volume:
+    @property
+    def directions(self) -> FloatArray:
+        """Direction cosines (3, 3) in RAS, one column for each of i, j, k."""
+        return self.ijk_to_ras[:3, :3] / self.spacing_mm
+
+    def resampled(self, spacing_mm: ArrayLike, axes: FloatArray | None = None) -> Volume:
         """This volume on a grid of another voxel size around the same centre; self if it is on it already.
 
         Args:
             spacing_mm: voxel size (3,) along the new i, j, k.
-            orientation: if given, the new axes are exactly these anatomical axes, and the grid covers the whole
-                volume; otherwise the axes stay.
+            axes: direction cosines (3, 3) of the new i, j, k, one column each, along which the grid covers the whole
+                volume; by default the axes stay.
 
         Voxels that lie outside get the minimum of the volume. Averaging precedes a coarser grid, against aliasing.
         """
         spacing_mm = np.asarray(spacing_mm, dtype=np.float64)
-        directions = self.ijk_to_ras[:3, :3] / self.spacing_mm
-        axes = directions if orientation is None else direction_of(orientation)
+        directions = self.directions
+        axes = directions if axes is None else axes
         is_aligned = np.allclose(directions, axes, atol=_OBLIQUE_TOLERANCE)
         if is_aligned and np.allclose(self.spacing_mm / spacing_mm, 1.0, atol=_SPACING_TOLERANCE):
             return self

@@ -158,7 +158,7 @@ class TestResampled:
     @pytest.mark.parametrize("orientation", [None, "RAS"])
     def test_a_volume_on_the_grid_already_is_itself(self, orientation):
         volume = numbered(geometry("RAS", (0.5, 2.0, 3.0)))
-        assert volume.resampled((0.5, 2.0, 3.0), orientation) is volume
+        assert volume.resampled((0.5, 2.0, 3.0), orientation and direction_of(orientation)) is volume
 
     def test_a_grid_twice_as_fine_has_twice_the_voxels_around_the_same_centre(self):
         volume = numbered(geometry("LPS", (1.0, 2.0, 3.0), (10.0, 20.0, 30.0)))
@@ -171,14 +171,14 @@ class TestResampled:
     @pytest.mark.parametrize("orientation", ALL_ORIENTATIONS)
     def test_a_linear_ramp_is_exact_on_a_finer_grid_of_any_orientation(self, orientation):
         volume = sampled_from(ramp, geometry(orientation, (2.0, 3.0, 2.5), (5.0, -8.0, 2.0)), (8, 7, 9))
-        finer = volume.resampled((1.1, 1.3, 1.7), "RAS")
+        finer = volume.resampled((1.1, 1.3, 1.7), direction_of("RAS"))
         self.assert_equals_ramp_inside(volume, finer, margin=0.0)
 
     @settings(max_examples=30)
     @given(orientations, tilts)
     def test_a_linear_ramp_is_exact_on_an_oblique_grid(self, orientation, tilt):
         volume = sampled_from(ramp, geometry(orientation, (2.0, 3.0, 2.5), (5.0, -8.0, 2.0), tilt), (8, 7, 9))
-        self.assert_equals_ramp_inside(volume, volume.resampled((1.5, 1.5, 1.5), "RAS"), margin=0.0)
+        self.assert_equals_ramp_inside(volume, volume.resampled((1.5, 1.5, 1.5), direction_of("RAS")), margin=0.0)
 
     def test_a_linear_ramp_survives_the_smoothing_before_a_coarser_grid(self):
         volume = sampled_from(ramp, geometry("LPS", (0.5, 0.5, 0.5)), (60, 50, 40))
@@ -196,7 +196,7 @@ class TestResampled:
     @given(orientations, tilts, st.tuples(*[st.floats(0.4, 4.0)] * 3))
     def test_the_new_grid_covers_the_whole_volume(self, orientation, tilt, spacing_mm):
         volume = numbered(geometry(orientation, (0.7, 0.9, 3.1), (-12.0, 40.0, 7.0), tilt))
-        resampled = volume.resampled(spacing_mm, "RAS")
+        resampled = volume.resampled(spacing_mm, direction_of("RAS"))
         corners = np.array(list(product(*[(-0.5, count - 0.5) for count in SIZE])))
         ijk = apply_affine(np.linalg.inv(resampled.ijk_to_ras), apply_affine(volume.ijk_to_ras, corners))
         assert (ijk >= -0.5 - 1e-5).all()
@@ -211,7 +211,7 @@ class TestResampled:
         def blob(positions):
             return 1000 * np.exp(-np.sum((positions - centre) ** 2, axis=-1) / (2 * 2.5**2))
 
-        resampled = sampled_from(blob, matrix, (25, 19, 23)).resampled((1.3, 1.3, 1.3), "RAS")
+        resampled = sampled_from(blob, matrix, (25, 19, 23)).resampled((1.3, 1.3, 1.3), direction_of("RAS"))
         weights = resampled.voxels[..., None]
         centroid = (weights * grid_positions(resampled)).sum(axis=(0, 1, 2)) / weights.sum()
         np.testing.assert_allclose(centroid, centre, atol=0.05)
@@ -235,14 +235,16 @@ class TestResampled:
         """Stripes along j stay on a tilted grid that is coarse along k alone."""
         bars = np.tile([0.0, 0.0, 0.0, 100.0, 100.0, 100.0], 6).astype(np.float32)
         stripes = np.ascontiguousarray(np.broadcast_to(bars[:, None], (36, 36, 36)))
-        resampled = Volume(stripes, geometry(tilt=rotation_matrix((1, 0, 0), 10.0))).resampled((1.0, 1.0, 8.0), "RAS")
+        resampled = Volume(stripes, geometry(tilt=rotation_matrix((1, 0, 0), 10.0))).resampled(
+            (1.0, 1.0, 8.0), direction_of("RAS")
+        )
         k, j, i = (count // 2 for count in resampled.voxels.shape)
         assert np.ptp(resampled.voxels[k, j - 6 : j + 6, i]) > 80.0
 
     def test_what_lies_outside_gets_the_minimum(self):
         volume = Volume(np.full((9, 9, 9), -7.0), geometry(tilt=rotation_matrix((0, 0, 1), 45.0)))
         volume.voxels[4, 4, 4] = 50.0
-        resampled = volume.resampled((1.0, 1.0, 1.0), "RAS")
+        resampled = volume.resampled((1.0, 1.0, 1.0), direction_of("RAS"))
         assert resampled.voxels[4, 0, 0] == -7.0
         assert resampled.voxels.min() == -7.0
 

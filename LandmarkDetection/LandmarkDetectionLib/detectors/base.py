@@ -15,7 +15,7 @@ from ..errors import DetectionCancelled, LandmarkDetectionError
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import DetectedLandmark, Detection, LandmarkSet
 from ..models.bundle import ModelBundle
-from ..preprocessing import CanonicalVolume, canonical_volume
+from ..preprocessing import CanonicalVolume, canonical_size_mm, canonical_volume
 from ..volume import Volume
 
 ProgressCallback = Callable[[float, str], None]
@@ -99,7 +99,7 @@ class Detector(ABC):
             seconds=time.perf_counter() - started,
             seed=seed,
             path_ras=None if located.path_mm is None else apply_affine(canonical.frame_to_ras, located.path_mm),
-            notes=self._notes(canonical),
+            notes=self._notes(volume),
         )
 
     def shape_space_error_mm(
@@ -143,10 +143,10 @@ class Detector(ABC):
             )
         )
 
-    def _notes(self, canonical: CanonicalVolume) -> tuple[str, ...]:
+    def _notes(self, volume: Volume) -> tuple[str, ...]:
         seen = self.card.field_of_view_mm
         axes = slice(0, self.card.dimension)
-        size = canonical.size_mm[axes]
+        size = canonical_size_mm(volume, self.card.preprocessing)[axes]
         if np.all(size >= 0.9 * np.array(seen.minimum)[axes]) and np.all(size <= 1.1 * np.array(seen.maximum)[axes]):
             return ()
         measured, smallest, largest = (

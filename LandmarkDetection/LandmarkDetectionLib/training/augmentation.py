@@ -10,7 +10,14 @@ import numpy as np
 from ..geometry import FloatArray, rotation_matrix
 from ..landmarks import LandmarkSet
 from ..models.record import FieldError
-from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume, intensity_window, upright_picture
+from ..preprocessing import (
+    CanonicalVolume,
+    Preprocessing,
+    canonical_volume,
+    intensity_window,
+    model_axes,
+    upright_picture,
+)
 from ..volume import Volume
 
 if TYPE_CHECKING:
@@ -110,22 +117,21 @@ class Augmenter:
     def _moved(self, volume: Volume, generator: np.random.Generator) -> tuple[Volume, FloatArray]:
         """The case moved, and the affine map of RAS space (4x4) that moved it.
 
-        A picture is resampled on its old axes: it is detected as it is stored, so turning its axes would turn nothing.
+        A picture is resampled on its old axes: a picture of any plane is detected as it is stored, so that turning its
+        axes might turn nothing.
         """
         if self.dimension == 3:
-            motion = self._random_motion(volume.centre_ras, generator)
+            motion = self._random_motion(volume.centre_ras, np.eye(3), generator)
             return Volume(volume.voxels, motion @ volume.ijk_to_ras, volume.name), motion
         picture = upright_picture(volume, self.preprocessing.orientation)
-        axes = np.eye(4)
-        axes[:3, :3] = picture.ijk_to_ras[:3, :3] / picture.spacing_mm
-        flat = Volume(picture.voxels, np.linalg.inv(axes) @ picture.ijk_to_ras, picture.name)
-        motion = self._random_motion(flat.centre_ras, generator)
-        moved = Volume(flat.voxels, motion @ flat.ijk_to_ras, flat.name)
-        moved = moved.resampled(np.append(self.preprocessing.spacing_mm[:2], moved.spacing_mm[2]), "RAS")
-        return Volume(moved.voxels, axes @ moved.ijk_to_ras, moved.name), axes @ motion @ np.linalg.inv(axes)
+        axes = model_axes(picture, self.preprocessing)
+        motion = self._random_motion(picture.centre_ras, axes, generator)
+        moved = Volume(picture.voxels, motion @ picture.ijk_to_ras, picture.name)
+        spacing_mm = np.append(self.preprocessing.spacing_mm[:2], moved.spacing_mm[2])
+        return moved.resampled(spacing_mm, axes), motion
 
-    def _random_motion(self, centre: FloatArray, generator: np.random.Generator) -> FloatArray:
-        """A 4x4 affine map about a centre."""
+    def _random_motion(self, centre: FloatArray, along: FloatArray, generator: np.random.Generator) -> FloatArray:
+        """A 4x4 affine map of RAS space about a centre, along and about orthonormal axes (columns of a 3x3 matrix)."""
         most = self.augmentation
         linear = np.eye(3)
         axes = np.eye(3) if self.dimension == 3 else np.eye(3)[2:]
@@ -135,6 +141,7 @@ class Augmenter:
             linear = linear @ np.diag([-1.0, 1.0, 1.0])
         size = 1 + generator.uniform(-1, 1) * most.scale
         linear = linear @ np.diag(size * (1 + generator.uniform(-1, 1, 3) * most.stretch))
+        linear = along @ linear @ along.T
         motion = np.eye(4)
         motion[:3, :3] = linear
         motion[:3, 3] = centre - linear @ centre
