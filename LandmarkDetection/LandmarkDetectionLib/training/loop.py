@@ -19,6 +19,8 @@ from .recipe import Optimisation
 
 MONITORED = "validation_error_mm"
 
+_log = logging.getLogger(__name__)
+
 
 class Loop:
     """One training run in a folder of its own.
@@ -57,12 +59,20 @@ class Loop:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
+            warnings.filterwarnings("ignore", message=".*LeafSpec.*")
             trainer.fit(
                 module,
                 DataLoader(samples, batch_size=None),
                 DataLoader([0]),
                 ckpt_path=last if resume and last.exists() else None,
                 weights_only=True,
+            )
+        if trainer.global_step < self._optimisation.steps:
+            _log.warning(
+                "The limit of %g minutes ended the training after %d of %d steps.",
+                self._optimisation.minutes,
+                trainer.global_step,
+                self._optimisation.steps,
             )
         return self._restore_best(module, best)
 
