@@ -158,8 +158,8 @@ def _without_margins(volume: Volume) -> Volume:
         kept = slice(first, last + 1) if last > first else slice(None)
         voxels = voxels[(slice(None),) * axis + (kept,)]
         first_kji.append(kept.start or 0)
-    if voxels.min() == voxels.max():
-        # What is left of a mask of one block says nothing any more.
+    if voxels.shape == volume.voxels.shape or voxels.min() == voxels.max():
+        # There are no margins; or what is left is one block of a mask, which says nothing any more.
         return volume
     ijk_to_ras = volume.ijk_to_ras.copy()
     ijk_to_ras[:3, 3] = apply_affine(volume.ijk_to_ras, first_kji[::-1])
