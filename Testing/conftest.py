@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import locale
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,11 @@ def shared_data(repository_root: Path) -> Path:
     if not folder.is_dir():
         pytest.skip(f"The public data sets are not at {folder}: put them there to run this test.")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _same_locale() -> Iterator[None]:
+    """ITK's writer of DICOM files, which some tests use, leaves the C locale behind."""
+    before = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, before)

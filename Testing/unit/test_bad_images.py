@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import locale
 import struct
 
 import numpy as np
@@ -206,12 +205,3 @@ class TestAnyDamage:
         except LandmarkDetectionError as error:
             answer = error
         assert isinstance(answer, Volume) or str(answer).endswith(".")
-
-
-def test_a_damaged_file_leaves_the_locale_as_it_was(tmp_path):
-    path = tmp_path / "damaged.vtk"
-    path.write_bytes(b"# vtk DataFile Version 3.0\nx\nBINARY\nDATASET STRUCTURED_POINTS\nDIMENSIONS 4 4 4\n")
-    before = locale.setlocale(locale.LC_ALL)
-    with pytest.raises(LandmarkDetectionError):
-        read_volume(path, (1.0, 1.0, 1.0))
-    assert locale.setlocale(locale.LC_ALL) == before

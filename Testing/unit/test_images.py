@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import locale
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -221,3 +223,11 @@ class TestNames:
     def test_a_folder_that_does_not_exist_is_a_sentence(self, tmp_path):
         with pytest.raises(LandmarkDetectionError, match="does not exist"):
             find_images(tmp_path / "nowhere")
+
+
+def test_reading_leaves_the_locale_as_it_was(tmp_path):
+    path = tmp_path / "scan.vtk"
+    sitk.WriteImage(sitk.GetImageFromArray(np.zeros((3, 4, 5), dtype=np.uint8)), str(path))
+    before = locale.setlocale(locale.LC_ALL)
+    read_volume(path)
+    assert locale.setlocale(locale.LC_ALL) == before

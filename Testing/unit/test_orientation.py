@@ -51,14 +51,14 @@ def distances_mm(one: FloatArray, other: FloatArray) -> FloatArray:
 
 
 def random_rotation(model: str, seed: int, share: float) -> FloatArray:
-    """A rotation (4x4) about the sample's centre by a share of the angle the model was trained for.
+    """A rotation (4x4) about the sample's centre by at most a share of the angle trained for.
 
     About an arbitrary axis in 3D, in the plane of a picture in 2D.
     """
     random = np.random.default_rng(seed)
     card, centre = detector_of(model).card, sample_of(model).centre_ras
     axis = random.normal(size=3) if card.dimension == 3 else np.array([0.0, 0.0, 1.0])
-    turn = rotation_matrix(axis, share * card.rotation_range_deg * random.choice([-1.0, 1.0]))
+    turn = rotation_matrix(axis, share * card.rotation_range_deg * random.uniform(-1.0, 1.0))
     rotation = np.eye(4)
     rotation[:3, :3], rotation[:3, 3] = turn, centre - turn @ centre
     return rotation

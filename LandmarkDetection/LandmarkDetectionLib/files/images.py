@@ -132,7 +132,7 @@ def _read_pixels(path: Path, files: list[Path]) -> sitk.Image:
 
 @contextlib.contextmanager
 def _locale_kept() -> Iterator[None]:
-    """ITK's reader of .vtk files leaves the process in the C locale when it fails: texts would no longer be UTF-8."""
+    """ITK's reader of .vtk files leaves the process in the C locale, in which texts are no longer UTF-8."""
     before = locale.setlocale(locale.LC_ALL)
     try:
         yield
