@@ -18,7 +18,7 @@ from command_line import call, write_scan
 from tiny_detector import write_tiny_bundle
 
 CASES = 8
-SLOWLY = ("--option", "iterations=600", "--option", "tolerance_mm=-1", "--planes")
+SLOWLY = ("--option", "iterations=1500", "--option", "tolerance_mm=-1", "--planes")
 LIMIT_S = 60.0
 
 
