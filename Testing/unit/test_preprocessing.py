@@ -107,6 +107,21 @@ def test_window_spans_percentiles_of_the_voxels_above_the_minimum():
     np.testing.assert_allclose(canonical.window, (5.0, 90.0))
 
 
+@settings(max_examples=50)
+@given(
+    st.lists(st.integers(0, 255), min_size=8, max_size=8).filter(lambda values: len(set(values)) > 1),
+    st.floats(0.0, 49.0),
+    st.floats(51.0, 100.0),
+)
+def test_window_of_bytes_is_that_of_the_same_numbers_in_another_type(values, low, high):
+    voxels, preprocessing = np.array(values).reshape(2, 2, 2), Preprocessing("RAS", (1, 1, 1), low, high)
+    of_bytes, of_floats = (
+        canonical_volume(Volume(voxels.astype(dtype), np.eye(4)), preprocessing).window
+        for dtype in (np.uint8, np.float64)
+    )
+    np.testing.assert_allclose(of_bytes, of_floats, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (2.1, 1.7, 1.3)])
 @settings(max_examples=15)
 @given(before=st.tuples(*[st.integers(0, 9)] * 3), after=st.tuples(*[st.integers(0, 9)] * 3), orientation=orientations)
