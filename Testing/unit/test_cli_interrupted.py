@@ -18,7 +18,7 @@ from command_line import call, write_scan
 from tiny_detector import write_tiny_bundle
 
 CASES = 8
-SLOWLY = ("--option", "iterations=1500", "--option", "tolerance_mm=-1", "--planes")
+SLOWLY = ("--option", "iterations=600", "--option", "tolerance_mm=-1", "--planes")
 LIMIT_S = 60.0
 
 
@@ -40,6 +40,11 @@ def detection(tmp_path) -> tuple[str, ...]:
     )
 
 
+def _heed_ctrl_c() -> None:
+    """A shell starts its background jobs deaf to it, and their children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def succeeded(output: Path) -> list[str]:
     if not (output / "cases.csv").is_file():
         return []
@@ -51,7 +56,8 @@ def succeeded(output: Path) -> list[str]:
 def running(detection: tuple[str, ...], output: Path) -> Iterator[subprocess.Popen]:
     """A process that has done at least two cases of the run and is at the next."""
     command = [sys.executable, "-m", "LandmarkDetectionLib.cli", *detection]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, preexec_fn=_heed_ctrl_c, **streams) as process:  # noqa: PLW1509 - no thread runs yet
         try:
             ends = time.monotonic() + LIMIT_S
             while len(succeeded(output)) < 2:
