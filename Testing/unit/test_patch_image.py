@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from LandmarkDetectionLib.detectors.pin_search import PatchImage, as_network_input
+from LandmarkDetectionLib.detectors.pin_search import PatchImage
 from LandmarkDetectionLib.detectors.precision import network_dtype
+from LandmarkDetectionLib.detectors.windowed_image import as_network_input
 from LandmarkDetectionLib.preprocessing import CanonicalVolume
 
 CPU = torch.device("cpu")

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LandmarkDetectionLib.detectors.patches import cut_patches, pad_for_patches, plane_stacks
-from LandmarkDetectionLib.detectors.pin_search import PatchImage, as_network_input
+from LandmarkDetectionLib.detectors.pin_search import PatchImage
+from LandmarkDetectionLib.detectors.windowed_image import as_network_input
 from LandmarkDetectionLib.preprocessing import CanonicalVolume
 
 SHAPE = (6, 7, 9)

@@ -30,11 +30,13 @@ class Located:
         positions_mm: (n, 3).
         covariances_mm2: (n, 3, 3).
         path_mm: (steps, n, 3), or None if the method does not iterate.
+        presence_logits: (n,) the method's own evidence that each landmark is in the volume, or None if it has none.
     """
 
     positions_mm: FloatArray
     covariances_mm2: FloatArray
     path_mm: FloatArray | None = None
+    presence_logits: FloatArray | None = None
 
 
 class Detector(ABC):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..shape_model import ShapeModel
 from ..volume import Volume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .pin_search import PatchImage, PINInference, PINNetworkSettings, PINSearch
-from .precision import network_dtype
+from .weights import do_not_fit, loaded_network
 
 DEVIATION = "standard_deviation_mm"
 """PIN-single's tensor, one a landmark, that says how far from the frame's origin its landmark is looked for."""
@@ -78,7 +79,7 @@ class PINSingleDetector(Detector):
         for index in range(len(bundle.card.landmarks)):
             deviation_mm = bundle.tensors.get(f"{index}.{DEVIATION}")
             if deviation_mm is None or deviation_mm.numel() != 1:
-                raise _do_not_fit(bundle)
+                raise do_not_fit(bundle)
             free_point = ShapeModel.free_point(float(deviation_mm))
             network = _load_network(bundle, settings, free_point, prefix=f"{index}.", device=device)
             self._searches.append(PINSearch(network, free_point, settings, inference))
@@ -140,26 +141,12 @@ def _load_network(
     bundle: ModelBundle, settings: PINNetworkSettings, model: ShapeModel, prefix: str, device: torch.device
 ) -> PINNetwork:
     channels = model.landmarks * patches_per_landmark(bundle.card.dimension)
-    # Autocast alone would convert the weights anew for every search.
-    weights = {
-        name.removeprefix(prefix): tensor.to(device, network_dtype(device))
-        for name, tensor in bundle.tensors.items()
-        if name.startswith(prefix)
-    }
-    weights.pop(DEVIATION, None)
-    try:
-        # Without memory until the weights are known to fit: a card may claim layers of any size.
-        with torch.device("meta"):
-            network = PINNetwork(channels, model.modes, settings.widths, settings.hidden)
-        network.load_state_dict(weights, assign=True)
-    except RuntimeError as error:
-        raise _do_not_fit(bundle) from error
-    return network.to(memory_format=torch.channels_last).eval()
 
+    def build() -> PINNetwork:
+        return PINNetwork(channels, model.modes, settings.widths, settings.hidden)
 
-def _do_not_fit(bundle: ModelBundle) -> LandmarkDetectionError:
-    message = f"The weights of the model {bundle.card.name} do not fit its card; get its bundle again."
-    return LandmarkDetectionError(message)
+    weights = {name: tensor for name, tensor in bundle.tensors.items() if not name.endswith(DEVIATION)}
+    return loaded_network(dataclasses.replace(bundle, tensors=weights), build, prefix, device, torch.channels_last)
 
 
 def _spread(finals: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from ..networks.pin import PINNetwork, reduced_size
 from ..preprocessing import CanonicalVolume
 from ..shape_model import ShapeModel
 from .patches import cut_patches, pad_for_patches, plane_stacks
-from .precision import network_dtype
+from .windowed_image import as_network_input, windowed_bytes
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ class PatchImage:
         self._size = torch.tensor(canonical.voxels.shape[::-1], device=device)
         self._origin = torch.tensor(canonical.origin_ijk, dtype=torch.float32, device=device)
         self._spacing = torch.tensor(canonical.spacing_mm, dtype=torch.float32, device=device)
-        voxels, self._window = _as_bytes(canonical)
+        voxels, self._window = windowed_bytes(canonical)
         self._stacks = plane_stacks(pad_for_patches(torch.as_tensor(voxels, device=device)[None], patch_size))
         self.voxel_mm = float(canonical.spacing_mm[0])
 
@@ -228,30 +228,3 @@ class PatchImage:
         cases = torch.zeros(len(voxels), dtype=torch.long, device=voxels.device)
         patches = cut_patches(self._stacks, cases, voxels.flip(-1), self._patch_size)
         return as_network_input(patches, self._window)
-
-
-def _as_bytes(canonical: CanonicalVolume) -> tuple[np.ndarray, tuple[int, int]]:
-    """The volume [k, j, i] as bytes, and which of them stand for 0 and 1.
-
-    Bytes stay as they are, so that only the patches need windowing; other data types become 0 to 255 over the window.
-    """
-    low, high = map(float, canonical.window)
-    if canonical.voxels.dtype == np.uint8 and low.is_integer() and high.is_integer():
-        return np.require(canonical.voxels, requirements=["C", "W"]), (int(low), int(high))
-    windowed = np.empty(canonical.voxels.shape, np.uint8)
-    # Slice by slice, because what is between does not leave the processor's cache then.
-    for target, source in zip(windowed, canonical.voxels, strict=True):
-        scaled = np.subtract(source, low, dtype=np.float32)
-        scaled *= 255.0 / (high - low)
-        target[...] = np.rint(np.clip(scaled, 0.0, 255.0, out=scaled), out=scaled)
-    return windowed, (0, 255)
-
-
-def as_network_input(patches: Tensor, window: tuple[int, int] = (0, 255)) -> Tensor:
-    """Bytes (batch, channels, s, s) as numbers from 0 to 1 over a window, channels last, in the networks' precision.
-
-    `patches` is overwritten.
-    """
-    low, high = window
-    windowed = patches.clamp_(low, high).sub_(low).contiguous(memory_format=torch.channels_last)
-    return windowed.to(network_dtype(patches.device)).mul_(1.0 / (high - low))

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ..detectors.patches import cut_patches
-from ..detectors.pin_search import PINNetworkSettings, as_network_input, displacement_scale_mm
+from ..detectors.pin_search import PINNetworkSettings, displacement_scale_mm
+from ..detectors.windowed_image import as_network_input
 from ..shape_model import ShapeModel
 from .pool import CasePool
 
