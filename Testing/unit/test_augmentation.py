@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -144,6 +146,25 @@ def test_size_changes_within_the_range(dimension, case):
         ratios.append(np.linalg.norm(a - b) / length_mm)
     assert 0.8 <= min(ratios) < 0.85
     assert 1.15 < max(ratios) <= 1.2
+
+
+@pytest.mark.parametrize(("dimension", "cases"), [(3, VOLUMES), (2, PICTURES)])
+def test_landmarks_follow_what_is_bent(dimension, cases):
+    make = augmenter(dimension, dataclasses.replace(POSE, elastic_mm=3.0, elastic_grid_mm=40.0))
+    straight = augmenter(dimension, POSE)
+    moved_mm = []
+    for case, seed in itertools.product(cases.values(), range(6)):
+        variant = make(*case, np.random.default_rng(seed))
+        assert np.linalg.norm(bright_blob_ras(variant) - variant.landmarks["A"]) < 0.5
+        assert variant.landmarks["C"] is None
+        unbent = straight(*case, np.random.default_rng(seed))
+        moved_mm.append(np.linalg.norm(variant.landmarks["A"] - unbent.landmarks["A"]))
+    assert np.mean(moved_mm) > 0.8
+
+
+def test_bending_needs_a_grid():
+    with pytest.raises(LandmarkDetectionError, match="elastic_grid_mm must be above zero"):
+        Augmentation(elastic_mm=2.0, elastic_grid_mm=0.0)
 
 
 def test_about_half_of_the_variants_are_mirror_images():
