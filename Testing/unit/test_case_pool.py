@@ -10,7 +10,9 @@ from LandmarkDetectionLib.geometry import apply_affine
 from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.training.augmentation import Augmentation, Augmenter
-from LandmarkDetectionLib.training.pool import CasePool, TrainingCase
+from LandmarkDetectionLib.training.cases import TrainingCase
+from LandmarkDetectionLib.training.patch_pool import PatchPool
+from LandmarkDetectionLib.training.pool import CasePool, renewing
 from LandmarkDetectionLib.volume import Volume
 
 LABELS = ("A", "B")
@@ -33,7 +35,7 @@ def blob_case(name, size, blob_ijk, spacing_mm=(1.0, 1.0, 1.0), *, b_ijk=None) -
 def pool_of(cases, size, augmentation=None, *, dimension=3, interchangeable=(), seed=0, centre="foreground"):
     preprocessing = Preprocessing("RAS", (1.0, 1.0, 1.0), centre=centre)
     augmenter = Augmenter(augmentation or Augmentation(), preprocessing, dimension)
-    return CasePool(
+    return PatchPool(
         cases, augmenter, labels=LABELS, interchangeable=interchangeable, size=size, patch_size=PATCH, seed=seed
     )
 
@@ -154,7 +156,7 @@ def test_two_pairs_can_be_swapped_in_four_ways():
     case = blob_case("ends", (30, 20, 1), (4, 10, 0), b_ijk=(25, 10, 0))
     landmarks = LandmarkSet({**case.landmarks, "C": (10.0, -15.0, 3.0), "D": (12.0, -9.0, 3.0)})
     augmenter = Augmenter(Augmentation(), Preprocessing("RAS", (1.0, 1.0, 1.0)), 2)
-    pool = CasePool(
+    pool = PatchPool(
         [TrainingCase("four", case.volume, landmarks)],
         augmenter,
         labels="ABCD",
@@ -167,3 +169,50 @@ def test_two_pairs_can_be_swapped_in_four_ways():
     orders = [[a, b, c, d], [a, b, d, c], [b, a, c, d], [b, a, d, c]]
     assert pool.truths_mm[0, 0].tolist() == orders[0]
     assert sorted(pool.truths_mm[0].tolist()) == sorted(orders)
+
+
+def whole_images(cases, size, augmentation=None, dimension=3):
+    preprocessing = Preprocessing("RAS", (1.0, 1.0, 1.0))
+    augmenter = Augmenter(augmentation or Augmentation(), preprocessing, dimension)
+    return CasePool(cases, augmenter, labels=LABELS, interchangeable=(), size=size, seed=0)
+
+
+def test_whole_images_and_plane_stacks_hold_the_same_voxels():
+    images, stacks = whole_images(VOLUMES, 3), pool_of(VOLUMES, 3)
+    for slot in range(3):
+        np.testing.assert_array_equal(images.images[slot].numpy(), voxels_of(stacks, slot))
+
+
+def test_positions_are_voxels_of_the_image_in_array_order():
+    pool = whole_images(VOLUMES, 3)
+    cases = torch.tensor([1, 0])
+    inputs, positions = pool.inputs(cases), pool.positions(cases)
+    assert inputs.shape == (2, 1, 30, 30, 30)
+    for image, (blob, _) in zip(inputs[:, 0], positions, strict=True):
+        k, j, i = blob.round().long().tolist()
+        assert image[k, j, i] == image.max()
+
+
+def test_pictures_have_positions_and_inputs_of_two_axes():
+    picture = blob_case("picture", (12, 10, 1), (5, 3, 0), b_ijk=(2, 2, 0))
+    pool = whole_images([picture], 1, dimension=2)
+    (image,) = pool.inputs(torch.tensor([0]))[:, 0]
+    j, i = pool.positions(torch.tensor([0]))[0, 0].round().long().tolist()
+    assert image.ndim == 2
+    assert image[j, i] == image.max()
+
+
+def test_landmark_that_is_cut_off_is_not_inside():
+    case = blob_case("cut", (20, 12, 12), (4, 6, 6), b_ijk=(18, 6, 6))
+    case = TrainingCase(case.name, Volume(case.volume.voxels + 10, case.volume.ijk_to_ras, "cut"), case.landmarks)
+    pool = whole_images([case], 30, Augmentation(crop_mm=(0.0, 6.0, 0.0, 0.0, 0.0, 0.0)))
+    assert pool.is_inside[:, 0].all()
+    assert 3 <= (~pool.is_inside[:, 1]).sum() <= 18, "half of the variants are cropped, most of them by more than 2 mm"
+
+
+def test_one_entry_is_renewed_after_every_few_batches():
+    pool = whole_images(VOLUMES, 3, Augmentation(rotation_deg=20.0))
+    batches = renewing(pool, lambda: pool.truths_mm.clone(), renew_every=2)
+    first, second, third = next(batches), next(batches), next(batches)
+    assert torch.equal(first, second)
+    assert [torch.equal(before, after) for before, after in zip(second, third, strict=True)] == [False, True, True]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -24,7 +26,7 @@ def test_voxels_are_counted_from_the_origin_of_the_frame():
 
 
 def test_pooled_voxel_lies_in_the_middle_of_those_it_is_the_mean_of():
-    members = np.stack(np.meshgrid(*[np.arange(2.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) + [4.0, 6.0, 8.0]
+    members = np.array(list(itertools.product((4.0, 5.0), (6.0, 7.0), (8.0, 9.0))))
     middle = grid().frame_from_voxels(members).mean(axis=0)
     np.testing.assert_allclose(grid().pooled(2).frame_from_voxels([2.0, 3.0, 4.0]), middle)
 

@@ -15,9 +15,10 @@ from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.shape_model import ShapeModel
 from LandmarkDetectionLib.training.augmentation import Augmentation, Augmenter
-from LandmarkDetectionLib.training.pin_module import joint_loss
+from LandmarkDetectionLib.training.cases import TrainingCase
+from LandmarkDetectionLib.training.patch_pool import PatchPool
+from LandmarkDetectionLib.training.pin_learner import joint_loss
 from LandmarkDetectionLib.training.pin_samples import PINSamples
-from LandmarkDetectionLib.training.pool import CasePool, TrainingCase
 from LandmarkDetectionLib.volume import Volume
 
 LABELS = ("A", "B", "C")
@@ -42,7 +43,7 @@ def map_case(present="ABC", shift_ij=(0.0, 0.0), first=1) -> TrainingCase:
 def pool_of(cases, size=4, interchangeable=(), augmentation=None):
     preprocessing = Preprocessing("RAS", (SPACING_MM, SPACING_MM, 1.0), 0.0, 100.0, "content")
     augmenter = Augmenter(augmentation or Augmentation(), preprocessing, 2)
-    return CasePool(cases, augmenter, labels=LABELS, interchangeable=interchangeable, size=size, patch_size=5, seed=0)
+    return PatchPool(cases, augmenter, labels=LABELS, interchangeable=interchangeable, size=size, patch_size=5, seed=0)
 
 
 def three_modes() -> ShapeModel:
@@ -114,7 +115,7 @@ def large_pool():
     voxels[0, 150, 150] = voxels[0, 20, 20] = voxels[0, 280, 280] = 255
     case = TrainingCase("far", Volume(voxels, np.eye(4)), LandmarkSet({"A": (150.0, 150.0, 0.0)}))
     augmenter = Augmenter(Augmentation(), Preprocessing("RAS", (1.0, 1.0, 1.0)), 2)
-    return CasePool([case], augmenter, labels="A", interchangeable=(), size=1, patch_size=5, seed=0)
+    return PatchPool([case], augmenter, labels="A", interchangeable=(), size=1, patch_size=5, seed=0)
 
 
 @pytest.mark.parametrize(("near_share", "lowest", "highest"), [(0.0, 0.13, 0.25), (0.5, 0.38, 0.53), (1.0, 0.65, 0.85)])

@@ -9,7 +9,8 @@ import pytest
 from LandmarkDetectionLib.detectors.pin_search import PINInference, PINNetworkSettings
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.models.record import parse_record
-from LandmarkDetectionLib.training.recipe import PRESETS, load_recipe
+from LandmarkDetectionLib.training.pin_training import PIN
+from LandmarkDetectionLib.training.recipe import load_recipe
 
 
 def write(folder, content):
@@ -18,27 +19,27 @@ def write(folder, content):
     return path
 
 
-@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("preset", PIN.presets)
 def test_every_preset_makes_a_network_and_a_search_that_can_run(preset):
-    recipe = load_recipe(preset)
+    recipe = load_recipe(PIN, preset)
     parse_record(PINNetworkSettings, recipe.network, preset)
     parse_record(PINInference, recipe.inference, preset)
 
 
 def test_quick_and_standard_end_within_5_and_60_minutes():
-    assert load_recipe("quick").optimisation.minutes < 5
-    assert load_recipe("standard").optimisation.minutes < 60
+    assert load_recipe(PIN, "quick").optimisation.minutes < 5
+    assert load_recipe(PIN, "standard").optimisation.minutes < 60
 
 
 def test_paper_preset_is_the_published_schedule():
-    recipe = load_recipe("paper")
+    recipe = load_recipe(PIN, "paper")
     assert (recipe.optimisation.steps, recipe.optimisation.batch_size) == (100_000, 64)
     assert (recipe.optimisation.learning_rate, recipe.optimisation.weight_decay) == (0.001, 0.0)
     assert recipe.optimisation.constant_rate
     assert recipe.optimisation.gradient_clip == 0.0
-    assert (recipe.pin.alpha, recipe.pin.explained_variance, recipe.pin.dropout) == (0.5, 0.995, 0.5)
-    assert (recipe.pin.near_share, recipe.pin.followed_share) == (0.0, 0.0)
-    assert recipe.pin.published_initialisation
+    assert (recipe.method.alpha, recipe.method.explained_variance, recipe.method.dropout) == (0.5, 0.995, 0.5)
+    assert (recipe.method.near_share, recipe.method.followed_share) == (0.0, 0.0)
+    assert recipe.method.published_initialisation
     assert recipe.augmentation == type(recipe.augmentation)()
     assert parse_record(PINNetworkSettings, recipe.network, "paper") == PINNetworkSettings()
     inference = parse_record(PINInference, recipe.inference, "paper")
@@ -47,18 +48,18 @@ def test_paper_preset_is_the_published_schedule():
 
 
 def test_configuration_changes_single_entries(tmp_path):
-    config = write(tmp_path, {"optimisation": {"steps": 7}, "network": {"hidden": 64}, "pin": {"alpha": 0.25}})
-    plain, changed = load_recipe("quick"), load_recipe("quick", config)
-    assert (changed.optimisation.steps, changed.network["hidden"], changed.pin.alpha) == (7, 64, 0.25)
+    config = write(tmp_path, {"optimisation": {"steps": 7}, "network": {"hidden": 64}, "method": {"alpha": 0.25}})
+    plain, changed = load_recipe(PIN, "quick"), load_recipe(PIN, "quick", config)
+    assert (changed.optimisation.steps, changed.network["hidden"], changed.method.alpha) == (7, 64, 0.25)
     assert changed.optimisation.minutes == plain.optimisation.minutes
     assert changed.network["patch_size"] == plain.network["patch_size"]
-    assert changed.pin.near_share == plain.pin.near_share
-    assert load_recipe("quick") == plain, "a preset is not changed for good"
+    assert changed.method.near_share == plain.method.near_share
+    assert load_recipe(PIN, "quick") == plain, "a preset is not changed for good"
 
 
 def test_fields_of_the_card_are_taken_whole(tmp_path):
     card = {"licence": "CC0-1.0", "planes": [{"name": "TV"}]}
-    assert load_recipe("quick", write(tmp_path, {"card": card})).card == card
+    assert load_recipe(PIN, "quick", write(tmp_path, {"card": card})).card == card
 
 
 @pytest.mark.parametrize(
@@ -72,24 +73,24 @@ def test_fields_of_the_card_are_taken_whole(tmp_path):
         ({"optimisation": {"steps": 0}}, "optimisation.steps must be above zero"),
         ({"optimisation": {"pool_size": -1}}, "optimisation.pool_size must be above zero"),
         ({"optimisation": {"validate_every": 0}}, "optimisation.validate_every must be above zero"),
-        ({"pin": {"alpha": 1.5}}, "pin.alpha must lie between 0 and 1"),
-        ({"pin": {"followed_share": -0.1}}, "pin.followed_share must lie between 0 and 1"),
+        ({"method": {"alpha": 1.5}}, "method: alpha must lie between 0 and 1"),
+        ({"method": {"followed_share": -0.1}}, "method: followed_share must lie between 0 and 1"),
         ({"augmentation": {"crop_mm": [1, 2]}}, "augmentation.crop_mm must be six numbers"),
         ({"augmentation": {"rotation_deg": None}}, "augmentation.rotation_deg must be a finite number"),
     ],
 )
 def test_wrong_configuration_is_refused_in_a_sentence(tmp_path, content, complaint):
     with pytest.raises(LandmarkDetectionError, match=complaint) as refusal:
-        load_recipe("quick", write(tmp_path, content))
+        load_recipe(PIN, "quick", write(tmp_path, content))
     assert "config.json" in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_missing_configuration_is_refused(tmp_path):
     with pytest.raises(LandmarkDetectionError, match=r"absent\.json: cannot be read"):
-        load_recipe("quick", tmp_path / "absent.json")
+        load_recipe(PIN, "quick", tmp_path / "absent.json")
 
 
 def test_unknown_preset_is_refused():
     with pytest.raises(LandmarkDetectionError, match='no preset "slow"; choose one of: quick, standard, paper'):
-        load_recipe("slow")
+        load_recipe(PIN, "slow")

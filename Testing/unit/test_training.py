@@ -22,10 +22,10 @@ from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.networks.pin import PINNetwork
 from LandmarkDetectionLib.training.cases import read_cases
+from LandmarkDetectionLib.training.job import mean_error_mm
+from LandmarkDetectionLib.training.learner import LearningModule
 from LandmarkDetectionLib.training.loop import Loop
-from LandmarkDetectionLib.training.pin_module import PINModule
-from LandmarkDetectionLib.training.pin_samples import PINBatch
-from LandmarkDetectionLib.training.pin_training import mean_error_mm
+from LandmarkDetectionLib.training.pin_training import PIN
 from LandmarkDetectionLib.training.recipe import Optimisation, load_recipe
 from LandmarkDetectionLib.training.run import draft_card, train
 
@@ -220,11 +220,7 @@ class ScriptedBatches(IterableDataset):
 
     def __init__(self, *, fails: bool = False) -> None:
         self._fails = fails
-        random = torch.Generator().manual_seed(0)
-        patches = torch.rand(4, 3, 5, 5, generator=random)
-        self._batch = PINBatch(
-            patches, torch.ones(4, 3), torch.zeros(4).long(), torch.zeros(4).long(), torch.ones(4, 3)
-        )
+        self._batch = torch.rand(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
 
     def __iter__(self):
         if self._fails:
@@ -234,28 +230,45 @@ class ScriptedBatches(IterableDataset):
             yield self._batch
 
 
-def fit(folder, errors_mm, *, batches=None, **optimisation):
+class OnesLearner:
+    """A small network that learns to answer 1 to everything."""
+
+    def __init__(self, samples=None) -> None:
+        torch.manual_seed(0)
+        self.network = PINNetwork(3, 3, (2,), 4)
+        self.samples = samples or ScriptedBatches()
+        self.seen_done = []
+
+    def loss(self, batch, done):
+        self.seen_done.append(done)
+        return ((self.network(batch)[0] - 1.0) ** 2).mean()
+
+
+def fit(folder, errors_mm, *, batches=None, learner=None, **optimisation):
     """Train a small network with validation errors as scripted; returns the error kept, its weights, and all seen."""
     seen = []
-    torch.manual_seed(0)
-    network = PINNetwork(3, 3, (2,), 4)
+    learner = learner or OnesLearner(batches)
 
-    def validation_error_mm(current):
-        seen.append({name: value.clone() for name, value in current.state_dict().items()})
+    def validation_error_mm():
+        seen.append({name: value.clone() for name, value in learner.network.state_dict().items()})
         return errors_mm[len(seen) - 1]
 
     chosen = Optimisation(**({"steps": 2 * len(errors_mm), "minutes": 1.0, "validate_every": 2} | optimisation))
     loop = Loop(folder, chosen, torch.device("cpu"))
-    module = PINModule(
-        network,
-        0.5,
-        chosen,
-        elapsed_share=loop.elapsed_share,
-        follow=lambda _batch, _displacements: None,
-        validation_error_mm=validation_error_mm,
-    )
-    kept_mm = loop.fit(module, batches or ScriptedBatches(), resume=False)
-    return kept_mm, network.state_dict(), seen
+    module = LearningModule(learner, chosen, elapsed_share=loop.elapsed_share, validation_error_mm=validation_error_mm)
+    kept_mm = loop.fit(module, learner.samples, resume=False)
+    return kept_mm, learner.network.state_dict(), seen
+
+
+def test_training_ends_when_its_patience_does(tmp_path):
+    kept_mm, _, seen = fit(tmp_path, [3.0, 1.0, 2.0, 1.5, 1.2, 0.5], patience=2)
+    assert (kept_mm, len(seen)) == (1.0, 4)
+
+
+def test_steps_gather_the_gradients_of_several_batches(tmp_path):
+    learner = OnesLearner()
+    fit(tmp_path, [1.0] * 6, learner=learner, steps=4, accumulated_batches=3)
+    np.testing.assert_allclose(learner.seen_done, np.repeat([0, 1, 2, 3], 3) / 4, atol=0.01)
 
 
 def test_weights_with_the_smallest_error_in_millimetres_are_kept_though_the_loss_keeps_falling(tmp_path):
@@ -282,14 +295,7 @@ def test_new_training_forgets_the_checkpoint_of_an_old_one_at_once(tmp_path):
 
 def learning_rates(steps, elapsed_share, **optimisation):
     chosen = Optimisation(steps=1000, minutes=1.0, learning_rate=1.0, **optimisation)
-    module = PINModule(
-        PINNetwork(3, 3, (2,), 4),
-        0.5,
-        chosen,
-        elapsed_share=lambda: elapsed_share,
-        follow=lambda _batch, _displacements: None,
-        validation_error_mm=lambda _network: 0.0,
-    )
+    module = LearningModule(OnesLearner(), chosen, elapsed_share=lambda: elapsed_share, validation_error_mm=lambda: 0.0)
     (rate,) = module.configure_optimizers()["lr_scheduler"]["scheduler"].lr_lambdas
     return [rate(step) for step in steps]
 
@@ -374,7 +380,7 @@ def read(dataset_folder):
 
 
 def draft(dataset, cases):
-    return draft_card(dataset, cases, load_recipe("quick"), method="pin", name="draft", preset="quick")
+    return draft_card(dataset, cases, load_recipe(PIN, "quick"), method="pin", name="draft", preset="quick")
 
 
 def test_voxel_size_lets_a_patch_span_what_the_landmarks_span(datasets):

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tqdm import tqdm
 
 from ..errors import LandmarkDetectionError
 from ..files.dataset import Dataset
-from .pool import TrainingCase
+from ..landmarks import LandmarkSet
+from ..volume import Volume
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingCase:
+    """A volume and its true landmarks."""
+
+    name: str
+    volume: Volume
+    landmarks: LandmarkSet
 
 
 def read_cases(dataset: Dataset, split: str) -> list[TrainingCase]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -78,22 +78,27 @@ class Loop:
 
     def _trainer(self, best: ModelCheckpoint) -> lightning.Trainer:
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
-        every = min(self._optimisation.validate_every, self._optimisation.steps)
+        chosen = self._optimisation
+        every = min(chosen.validate_every, chosen.steps * chosen.accumulated_batches)
         # After the validation, so that it knows of the best one so far.
         last = ModelCheckpoint(
             self._folder, filename="last", save_on_train_epoch_end=False, enable_version_counter=False
         )
+        callbacks = [best, last, self._timer, TQDMProgressBar(refresh_rate=20)]
+        if chosen.patience:
+            callbacks.append(EarlyStopping(MONITORED, patience=chosen.patience))
         return lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(self._device.type, self._device.type),
             devices=1,
-            max_steps=self._optimisation.steps,
+            max_steps=chosen.steps,
             precision="bf16-mixed" if has_bfloat16(self._device) else "32-true",
             val_check_interval=every,
             check_val_every_n_epoch=None,
             num_sanity_val_steps=0,
-            gradient_clip_val=self._optimisation.gradient_clip or None,
+            gradient_clip_val=chosen.gradient_clip or None,
             log_every_n_steps=min(50, every),
-            callbacks=[best, last, self._timer, TQDMProgressBar(refresh_rate=20)],
+            accumulate_grad_batches=chosen.accumulated_batches,
+            callbacks=callbacks,
             logger=CSVLogger(self._folder, name="", version=""),
             enable_model_summary=False,
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from ..detectors.patches import cut_patches
 from ..detectors.pin_search import PINNetworkSettings, displacement_scale_mm
 from ..detectors.windowed_image import as_network_input
 from ..shape_model import ShapeModel
-from .pool import CasePool
+from .patch_pool import PatchPool
+from .pool import renewing
 
 _NEAREST_SPREAD = 0.02
 _WIDEST_SPREAD = 0.7
@@ -76,7 +76,7 @@ class PINSamples(IterableDataset):
 
     def __init__(
         self,
-        pool: CasePool,
+        pool: PatchPool,
         landmarks: list[int],
         shape_model: ShapeModel,
         settings: PINNetworkSettings,
@@ -104,10 +104,7 @@ class PINSamples(IterableDataset):
         self._scale = torch.tensor(displacement_scale_mm(shape_model, settings), dtype=torch.float32)
 
     def __iter__(self) -> Iterator[PINBatch]:
-        for batch in itertools.count(1):
-            yield self._draw()
-            if batch % self._renew_every == 0:
-                self._pool.renew(1)
+        return renewing(self._pool, self._draw, self._renew_every)
 
     def follow(self, batch: PINBatch, displacements: Tensor) -> None:
         """Remember where a network moves the samples of a batch: its displacements (batch, outputs)."""

@@ -3,41 +3,41 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..detectors.patches import pad_for_patches, plane_stacks
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import LandmarkSet
-from ..volume import Volume
+from ..preprocessing import CanonicalVolume
 from .augmentation import Augmenter, Variant
+from .cases import TrainingCase
 
-
-@dataclass(frozen=True, eq=False)
-class TrainingCase:
-    """A volume and its true landmarks."""
-
-    name: str
-    volume: Volume
-    landmarks: LandmarkSet
+Batch = TypeVar("Batch")
 
 
 class CasePool:
     """Variants of the training cases on one common grid.
 
+    Args:
+        cases: to make variants of.
+        augmenter: makes them.
+        labels: the landmarks, in the order of the model.
+        interchangeable: pairs of labels whose ends cannot be told apart.
+        size: variants held.
+        seed: of all randomness.
+
     Attributes:
-        stacks: plane stacks of bytes, 0 to 255 over the intensity window, the frame's origin near the middle, with the
-            margin that patches of `patch_size` need; each stack is contiguous, because training reads far more often
-            than it writes.
-        origins_ijk: (pool, 3) voxel index of each frame's origin, not counting the margin.
-        size_ijk: (3,) voxels of the common grid, not counting the margin.
+        images: (pool, k, j, i) bytes, 0 to 255 over the intensity window, the frame's origin near the middle.
+        origins_ijk: (pool, 3) voxel index of each frame's origin.
+        size_ijk, spacing_mm: (3,) voxels of the common grid, and their size.
         truths_mm: (pool, alternatives, n, 3) frame positions, NaN where missing; the alternatives are the ways to
             assign the labels of interchangeable pairs, the one most like the original case first.
+        is_inside: (pool, n) whether the variant shows the landmark, taken in the first assignment.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class CasePool:
         labels: Sequence[str],
         interchangeable: Sequence[tuple[str, str]],
         size: int,
-        patch_size: int,
         seed: int,
     ) -> None:
         self._cases = cases
@@ -57,15 +56,23 @@ class CasePool:
         self._alternatives = _assignments(self._labels, interchangeable)
         self._generator = np.random.default_rng(seed)
         self._next = 0
+        self.dimension = augmenter.dimension
         self.spacing_mm = torch.tensor(augmenter.preprocessing.spacing_mm, dtype=torch.float32)
         shape = self._common_shape()
         self.size_ijk = torch.tensor(shape[::-1])
-        self._patch_size = patch_size
-        padded = pad_for_patches(torch.zeros((1, *shape), dtype=torch.uint8), patch_size)
-        self.stacks = [stack.new_zeros((size, *stack.shape[1:])) for stack in plane_stacks(padded)]
+        self._allocate(size, shape)
         self.origins_ijk = torch.zeros((size, 3))
         self.truths_mm = torch.zeros((size, len(self._alternatives), len(self._labels), 3))
+        self.is_inside = torch.zeros((size, len(self._labels)), dtype=torch.bool)
         self.renew(size)
+
+    def _allocate(self, size: int, shape: tuple[int, int, int]) -> None:
+        """Make room for images of one shape (k, j, i)."""
+        self.images = torch.zeros((size, *shape), dtype=torch.uint8)
+
+    def _write(self, slot: int, image: Tensor) -> None:
+        """Keep an image (k, j, i)."""
+        self.images[slot] = image
 
     def __len__(self) -> int:
         return len(self.origins_ijk)
@@ -103,14 +110,14 @@ class CasePool:
         source = tuple(slice(max(f, 0), max(f + n, 0)) for f, n in zip(first, shape, strict=True))
         voxels = np.round(variant.windowed[source] * 255.0).astype(np.uint8)
         target = tuple(slice(max(-f, 0), max(-f, 0) + n) for f, n in zip(first, voxels.shape, strict=True))
-        box = torch.zeros((1, *shape), dtype=torch.uint8)
-        box[0][target] = torch.from_numpy(voxels)
-        for stack, planes in zip(self.stacks, plane_stacks(pad_for_patches(box, self._patch_size)), strict=True):
-            stack[slot] = planes[0]
+        image = torch.zeros(tuple(shape), dtype=torch.uint8)
+        image[target] = torch.from_numpy(voxels)
+        self._write(slot, image)
         self.origins_ijk[slot] = torch.from_numpy(canonical.origin_ijk - first[::-1])
         truth = apply_affine(np.linalg.inv(canonical.frame_to_ras), variant.landmarks.to_array(self._labels))
         order = self._assignments_like(original.to_array(self._labels), variant.landmarks.to_array(self._labels))
         self.truths_mm[slot] = torch.from_numpy(truth[order])
+        self.is_inside[slot] = torch.from_numpy(_shown(canonical, truth[order[0]]))
 
     def _assignments_like(self, original: FloatArray, moved: FloatArray) -> np.ndarray:
         """The alternatives, first the one that leaves each label closest to where it was: a mirror image swaps ends."""
@@ -118,10 +125,34 @@ class CasePool:
         offsets = (candidates - np.nanmean(moved, axis=0)) - (original - np.nanmean(original, axis=0))
         return self._alternatives[np.argsort(np.nansum(offsets**2, axis=(1, 2)), kind="stable")]
 
+    def positions(self, cases: Tensor) -> Tensor:
+        """True positions (batch, n, d) of pool entries (batch,) in voxels and array order, NaN where missing."""
+        voxels = self.truths_mm[cases, 0] / self.spacing_mm + self.origins_ijk[cases][:, None]
+        return voxels[..., : self.dimension].flip(-1)
+
+    def inputs(self, cases: Tensor) -> Tensor:
+        """Images (batch, 1, k, j, i), or (batch, 1, j, i) in 2D, of pool entries (batch,)."""
+        images = self.images[cases]
+        return images if self.dimension == 2 else images[:, None]
+
     def shapes_mm(self) -> Tensor:
         """True shapes (complete, n, 3) of the entries without a missing landmark, labels as given."""
         shapes = self.truths_mm[:, 0]
         return shapes[torch.isfinite(shapes).all(dim=(1, 2))]
+
+
+def renewing(pool: CasePool, draw: Callable[[], Batch], renew_every: int) -> Iterator[Batch]:
+    """Endless batches as drawn, one entry of the pool replaced after every few of them."""
+    for batch in itertools.count(1):
+        yield draw()
+        if batch % renew_every == 0:
+            pool.renew(1)
+
+
+def _shown(canonical: CanonicalVolume, positions_mm: FloatArray) -> np.ndarray:
+    """Whether frame positions (n, 3) lie in a volume, whose empty margins may have been cut off to within a voxel."""
+    ijk = positions_mm / canonical.spacing_mm + canonical.origin_ijk
+    return ((ijk >= -1.0) & (ijk <= np.array(canonical.voxels.shape[::-1]))).all(axis=1)
 
 
 def _assignments(labels: list[str], interchangeable: Sequence[tuple[str, str]]) -> np.ndarray:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
-from ..detectors.pin_search import PINNetworkSettings
 from ..detectors.registry import load_detector, resolve_device
 from ..errors import LandmarkDetectionError
 from ..files.dataset import Dataset
@@ -19,13 +20,16 @@ from ..models.bundle_files import check_bundle_folder
 from ..models.card import ModelCard
 from ..models.record import parse_record
 from ..preprocessing import Preprocessing, canonical_size_mm
-from .cases import read_cases
-from .pin_training import TrainingJob, train_pin, train_pin_single
-from .pool import TrainingCase
+from .cases import TrainingCase, read_cases
+from .job import TrainingJob
+from .method import TrainingMethod
 from .recipe import TrainingRecipe, load_recipe
 
-METHODS = {"pin": train_pin, "pin-single": train_pin_single}
-"""Method -> the function that trains it."""
+METHODS = {
+    "pin": "pin_training:PIN",
+    "pin-single": "pin_training:PIN_SINGLE",
+}
+"""Method -> module in this package and its TrainingMethod."""
 
 
 def train(
@@ -61,12 +65,10 @@ def train(
     Raises:
         LandmarkDetectionError: if the call, the dataset or the configuration is not usable.
     """
-    if method not in METHODS:
-        message = f'There is no training for the method "{method}"; choose one of: {", ".join(METHODS)}.'
-        raise LandmarkDetectionError(message)
+    training_method = load_method(method)
     output = Path(output).absolute()
     work = output.with_name(output.name + ".training")
-    recipe = load_recipe(preset, config)
+    recipe = load_recipe(training_method, preset, config)
     chosen_device = resolve_device(device)
     dataset = Dataset.load(dataset_folder)
     initial = None if init_from is None else load_bundle(init_from)
@@ -79,21 +81,36 @@ def train(
     else:
         card = _card_of_continuation(initial.card, output.name, preset, dataset, cases)
     job = TrainingJob(card, cases, validation, recipe, chosen_device, work, resume, initial, seed)
-    card, weights, error_mm = METHODS[method](job)
-    notes = f"Mean error on the {len(validation)} validation cases that chose the weights: {error_mm:.2f} mm."
-    card = dataclasses.replace(card, training=dataclasses.replace(card.training, notes=notes))
-    return save_bundle(output, card, {name: value.half().contiguous() for name, value in weights.items()})
+    trained = training_method.train(job)
+    notes = (
+        f"Mean error on the {len(validation)} validation cases that chose the weights: "
+        f"{trained.validation_error_mm:.2f} mm."
+    )
+    card = dataclasses.replace(trained.card, training=dataclasses.replace(trained.card.training, notes=notes))
+    return save_bundle(output, card, {name: _stored(tensor) for name, tensor in trained.tensors.items()})
+
+
+def load_method(name: str) -> TrainingMethod:
+    """How a method is trained.
+
+    Raises:
+        LandmarkDetectionError: if it is not.
+    """
+    if name not in METHODS:
+        message = f'There is no training for the method "{name}"; choose one of: {", ".join(METHODS)}.'
+        raise LandmarkDetectionError(message)
+    module, attribute = METHODS[name].split(":")
+    return getattr(importlib.import_module(f".{module}", __package__), attribute)
 
 
 def draft_card(
     dataset: Dataset, cases: list[TrainingCase], recipe: TrainingRecipe, *, method: str, name: str, preset: str
 ) -> ModelCard:
     """The card of a model to be trained: what the dataset says, what the recipe adds, what can be measured."""
-    settings = parse_record(PINNetworkSettings, recipe.network, "network settings")
     dimension = cases[0].volume.dimension
     preprocessing = {
         "orientation": "RAS" if dimension == 3 else "LPS",
-        "spacing_mm": _spacing_for(settings.patch_size, cases),
+        "spacing_mm": [load_method(method).spacing_mm(cases, recipe.network)] * 3,
         **recipe.preprocessing,
     }
     frame = parse_record(Preprocessing, preprocessing, "preprocessing")
@@ -124,15 +141,9 @@ def draft_card(
     return ModelCard.from_json(json.loads(json.dumps(card)), "the new model's card")
 
 
-def _spacing_for(patch_size: int, cases: list[TrainingCase]) -> list[float]:
-    """A voxel size, in two digits, at which a patch spans what the landmarks span on average.
-
-    Or a quarter of the image where they lie closer together, for there must be something to see around them.
-    """
-    shapes = [case.landmarks.to_array() for case in cases if case.landmarks.present]
-    landmarks_mm = np.mean([np.nanmax(np.nanmax(shape, axis=0) - np.nanmin(shape, axis=0)) for shape in shapes])
-    images_mm = np.mean([np.max(np.array(case.volume.size) * case.volume.spacing_mm) for case in cases])
-    return [float(f"{max(landmarks_mm, images_mm / 4) / patch_size:.2g}")] * 3
+def _stored(tensor: Tensor) -> Tensor:
+    """Half precision is exact enough for weights; counters stay whole numbers."""
+    return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
 
 
 def _check_writable(output: Path, work: Path) -> None:

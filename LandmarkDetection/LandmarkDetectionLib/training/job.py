@@ -1,0 +1,72 @@
+"""What one training works with, and what comes out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..detectors.registry import load_detector
+from ..evaluation.metrics import error_table
+from ..landmarks import LandmarkSet
+from ..models.bundle import ModelBundle
+from ..models.card import ModelCard
+from .augmentation import Augmenter
+from .cases import TrainingCase
+from .recipe import TrainingRecipe
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """What one training works with.
+
+    Attributes:
+        card: of the model to be, complete but for what the method derives from the data and for the accuracy.
+        cases, validation: the two splits.
+        recipe: all choices.
+        device: to train on.
+        folder: for checkpoints and logs.
+        resume: whether to go on where the folder's last checkpoint ends.
+        initial: the bundle to start from, if any.
+        seed: of all randomness.
+    """
+
+    card: ModelCard
+    cases: Sequence[TrainingCase]
+    validation: Sequence[TrainingCase]
+    recipe: TrainingRecipe
+    device: torch.device
+    folder: Path
+    resume: bool = False
+    initial: ModelBundle | None = None
+    seed: int = 0
+
+    @property
+    def augmenter(self) -> Augmenter:
+        """Makes the variants the recipe asks for, in the model's frame."""
+        return Augmenter(self.recipe.augmentation, self.card.preprocessing, self.card.dimension)
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A card, the weights that belong to it, and the mean error on the validation cases that chose them."""
+
+    card: ModelCard
+    tensors: dict[str, Tensor]
+    validation_error_mm: float
+
+
+def mean_error_mm(bundle: ModelBundle, cases: Sequence[TrainingCase], device: str) -> float:
+    """Mean radial error of a model over cases, found by its detector's own code."""
+    detector = load_detector(bundle, device)
+    predictions = [
+        LandmarkSet({mark.label: mark.position_ras for mark in detector.detect(case.volume).landmarks})
+        for case in cases
+    ]
+    truths = [case.landmarks for case in cases]
+    errors = error_table(truths, predictions, bundle.card.labels, bundle.card.interchangeable)
+    return float(np.nanmean(errors.errors_mm))
