@@ -204,7 +204,8 @@ def test_pictures_have_positions_and_inputs_of_two_axes():
 
 def test_landmark_that_is_cut_off_is_not_inside():
     case = blob_case("cut", (20, 12, 12), (4, 6, 6), b_ijk=(18, 6, 6))
-    case = TrainingCase(case.name, Volume(case.volume.voxels + 10, case.volume.ijk_to_ras, "cut"), case.landmarks)
+    texture = np.random.default_rng(0).integers(1, 40, case.volume.voxels.shape, dtype=np.uint8)
+    case = TrainingCase(case.name, Volume(case.volume.voxels + texture, case.volume.ijk_to_ras, "cut"), case.landmarks)
     pool = whole_images([case], 30, Augmentation(crop_mm=(0.0, 6.0, 0.0, 0.0, 0.0, 0.0)))
     assert pool.is_inside[:, 0].all()
     assert 3 <= (~pool.is_inside[:, 1]).sum() <= 18, "half of the variants are cropped, most of them by more than 2 mm"
@@ -212,7 +213,7 @@ def test_landmark_that_is_cut_off_is_not_inside():
 
 def test_one_entry_is_renewed_after_every_few_batches():
     pool = whole_images(VOLUMES, 3, Augmentation(rotation_deg=20.0))
-    batches = renewing(pool, lambda: pool.truths_mm.clone(), renew_every=2)
+    batches = renewing(pool, pool.truths_mm.clone, renew_every=2)
     first, second, third = next(batches), next(batches), next(batches)
     assert torch.equal(first, second)
     assert [torch.equal(before, after) for before, after in zip(second, third, strict=True)] == [False, True, True]
