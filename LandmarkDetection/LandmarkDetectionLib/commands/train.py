@@ -7,6 +7,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from ..training.registry import METHODS
 from .arguments import add_device_argument
 from .output import add_json_argument, print_json
 
@@ -16,7 +17,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     text = "train a model on a dataset folder"
     parser = commands.add_parser("train", help=text, description=text)
     parser.add_argument("--dataset", metavar="FOLDER", type=Path, required=True, help="volumes with their landmarks")
-    parser.add_argument("--method", required=True, help="for example pin")
+    parser.add_argument("--method", required=True, metavar="METHOD", help=", ".join(METHODS))
     parser.add_argument("--output", metavar="BUNDLE", type=Path, required=True, help="folder of the new model")
     parser.add_argument("--preset", choices=("quick", "standard", "paper"), default="standard")
     add_device_argument(parser)

@@ -24,12 +24,7 @@ from .cases import TrainingCase, read_cases
 from .job import TrainingJob
 from .method import TrainingMethod
 from .recipe import TrainingRecipe, load_recipe
-
-METHODS = {
-    "pin": "pin_training:PIN",
-    "pin-single": "pin_training:PIN_SINGLE",
-}
-"""Method -> module in this package and its TrainingMethod."""
+from .registry import METHODS
 
 
 def train(
@@ -50,7 +45,7 @@ def train(
 
     Args:
         dataset_folder: with the splits train and validation.
-        method: one of `METHODS`.
+        method: one of `registry.METHODS`.
         output: folder of the new bundle; its name becomes the model's name.
         preset: "quick", "standard" or "paper".
         device: "auto", "cpu", "cuda" or "mps".

@@ -1,0 +1,9 @@
+"""Which file trains which method."""
+
+from __future__ import annotations
+
+METHODS = {
+    "pin": "pin_training:PIN",
+    "pin-single": "pin_training:PIN_SINGLE",
+}
+"""Method -> module in this package and its TrainingMethod."""
