@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -89,14 +89,8 @@ def _different_names(images: Sequence[Path]) -> list[str]:
 
 def _case(name: str, image: Path, description: DatasetDescription, spacing_mm: Sequence[float] | None) -> Case:
     stem = image_stem(image)
-    spacing = tuple(spacing_mm) if spacing_mm else _of_case(description.spacing_mm, stem)
-    return Case(name, image, None, spacing_mm=spacing, origin_mm=_of_case(description.origin_mm, stem))
-
-
-def _of_case(
-    numbers: Mapping[str, tuple[float, ...]] | tuple[float, ...] | None, stem: str
-) -> tuple[float, ...] | None:
-    return numbers.get(stem) if isinstance(numbers, Mapping) else numbers
+    spacing = tuple(spacing_mm) if spacing_mm else description.spacing_of(stem)
+    return Case(name, image, None, spacing_mm=spacing, origin_mm=description.origin_of(stem))
 
 
 def _lacks_spacing(case: Case) -> bool:

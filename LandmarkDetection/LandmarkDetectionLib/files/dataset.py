@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import LandmarkDetectionError
 from ..landmarks import LandmarkDefinition, LandmarkSet
 from ..volume import Volume
-from .dataset_json import DatasetDescription, PictureNumbers, read_description, side_of
+from .dataset_json import DatasetDescription, read_description, side_of, subject_of
 from .image_names import find_images, image_stem, is_picture
 from .images import read_volume
 from .markups import markups_stem, read_markups
@@ -32,6 +32,7 @@ class Case:
         landmarks_path: markups file with the reference landmarks; None if it is not there.
         observer_paths: markups file of each single observer, by the observer's name.
         spacing_mm, origin_mm: pixel size and centre (LPS) of the first pixel, for pictures that carry no geometry.
+        subject: who is seen; cases of one subject stay together when cases are divided.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     observer_paths: Mapping[str, Path] = field(default_factory=dict)
     spacing_mm: tuple[float, ...] | None = None
     origin_mm: tuple[float, ...] | None = None
+    subject: str = ""
 
     def read_volume(self, report: Callable[[str], None] = _log.warning) -> Volume:
         """The image.
@@ -140,13 +142,10 @@ def _case(name: str, description: DatasetDescription, images: Mapping[str, Path]
         volume_path=images.get(name),
         landmarks_path=markups.get(name),
         observer_paths={observer: path for observer, path in observers.items() if path is not None},
-        spacing_mm=_numbers_of(name, description.spacing_mm),
-        origin_mm=_numbers_of(name, description.origin_mm),
+        spacing_mm=description.spacing_of(name),
+        origin_mm=description.origin_of(name),
+        subject=description.subjects.get(name) or subject_of(name),
     )
-
-
-def _numbers_of(name: str, numbers: PictureNumbers) -> tuple[float, ...] | None:
-    return numbers.get(name) if isinstance(numbers, Mapping) else numbers
 
 
 def _definitions_found(cases: Sequence[Case]) -> tuple[LandmarkDefinition, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ class DatasetDescription:
         definitions: the landmarks, in order.
         observers: names of people whose single readings are there.
         splits: names of the cases by name of the split.
+        subjects: by case, who is seen, where `subject_of` guesses wrong.
         spacing_mm, origin_mm: pixel size and centre (LPS) of the first pixel, for pictures that carry no geometry.
         interchangeable: pairs of labels that cannot be told apart.
         sdr_thresholds_mm: radii at which the success detection rate is reported.
@@ -38,6 +40,7 @@ class DatasetDescription:
     definitions: tuple[LandmarkDefinition, ...] = ()
     observers: tuple[str, ...] = ()
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    subjects: Mapping[str, str] = field(default_factory=dict)
     spacing_mm: PictureNumbers = None
     origin_mm: PictureNumbers = None
     interchangeable: tuple[tuple[str, str], ...] = ()
@@ -45,6 +48,18 @@ class DatasetDescription:
     licence: str = ""
     source: str = ""
     citation: str = ""
+
+    def spacing_of(self, case_name: str) -> tuple[float, ...] | None:
+        """Pixel size of a case's picture, None if the description gives none."""
+        return _of_case(self.spacing_mm, case_name)
+
+    def origin_of(self, case_name: str) -> tuple[float, ...] | None:
+        """Centre (LPS) of the first pixel of a case's picture, None if the description gives none."""
+        return _of_case(self.origin_mm, case_name)
+
+
+def _of_case(numbers: PictureNumbers, case_name: str) -> tuple[float, ...] | None:
+    return numbers.get(case_name) if isinstance(numbers, Mapping) else numbers
 
 
 def read_description(file: Path) -> DatasetDescription:
@@ -114,6 +129,19 @@ def side_of(text: str) -> str:
     return ""
 
 
+_SUBJECT = re.compile(r"sub-[^_]+|\d+(?=[_-])")
+
+
+def subject_of(case: str) -> str:
+    """Who is seen in a case by its name: BIDS' "sub-07" in "sub-07_T1w", the number in "023_2HC", else the whole name."""
+    found = _SUBJECT.match(case)
+    return found.group() if found else case
+
+
+def _subjects(value: dict[str, Any]) -> dict[str, str]:
+    return {_text(case): _text(subject) for case, subject in value.items()}
+
+
 def _splits(value: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return {_text(name): _texts(cases) for name, cases in value.items()}
 
@@ -166,6 +194,7 @@ _FIELDS = {
     "landmarks": ("definitions", _definitions, "a list of objects, each with a label of its own and a description"),
     "observers": ("observers", _texts, "a list of names"),
     "split": ("splits", _splits, "an object with a list of case names per split"),
+    "subjects": ("subjects", _subjects, "an object with the name of one subject per case"),
     "spacing_mm": ("spacing_mm", _spacings, "two numbers above zero, or an object with two per case"),
     "origin_mm": ("origin_mm", _origins, "two numbers, or an object with two per case"),
     "interchangeable": ("interchangeable", _label_pairs, "a list of pairs of labels"),
