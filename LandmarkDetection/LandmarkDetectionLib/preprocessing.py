@@ -171,9 +171,7 @@ def _without_margins(volume: Volume) -> Volume:
     if voxels.shape == volume.voxels.shape or voxels.min() == voxels.max():
         # There are no margins; or what is left is one block of a mask, which says nothing any more.
         return volume
-    ijk_to_ras = volume.ijk_to_ras.copy()
-    ijk_to_ras[:3, 3] = apply_affine(volume.ijk_to_ras, first_kji[::-1])
-    return Volume(voxels, ijk_to_ras, volume.name)
+    return volume.cropped(first_kji[::-1], np.add(first_kji, voxels.shape)[::-1])
 
 
 def _spacing_mm(upright: Volume, preprocessing: Preprocessing) -> FloatArray:

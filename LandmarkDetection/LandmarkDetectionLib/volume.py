@@ -82,6 +82,13 @@ class Volume:
         beyond = np.abs(ijk - (np.array(self.size) - 1) / 2) - np.array(self.size) / 2
         return np.all(beyond <= _FACE_TOLERANCE, axis=-1)
 
+    def cropped(self, begin_ijk: ArrayLike, end_ijk: ArrayLike) -> Volume:
+        """The voxels from indices (3,) up to, not including, others (3,), where they lie in the world."""
+        (i, j, k), (i_end, j_end, k_end) = begin_ijk, end_ijk
+        ijk_to_ras = self.ijk_to_ras.copy()
+        ijk_to_ras[:3, 3] = apply_affine(self.ijk_to_ras, begin_ijk)
+        return Volume(self.voxels[k:k_end, j:j_end, i:i_end], ijk_to_ras, self.name)
+
     def reoriented(self, orientation: str) -> Volume:
         """The same voxels with axes permuted and flipped to come closest to an orientation such as "RAS"."""
         source, flips = axis_reordering(self.ijk_to_ras, orientation)

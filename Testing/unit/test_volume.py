@@ -118,6 +118,15 @@ class TestContains:
         assert not volume.contains(apply_affine(volume.ijk_to_ras, beyond)).any()
 
 
+class TestCropped:
+    def test_every_voxel_that_is_left_stays_where_it_was(self):
+        volume = numbered(geometry("PIR", (1.0, 2.0, 3.0), (5.0, -4.0, 9.0), rotation_matrix((0, 0, 1), 20.0)))
+        rest = volume.cropped((1, 0, 2), (6, 5, 3))
+        assert rest.size == (5, 5, 1)
+        kept = np.isin(np.sort(volume.voxels, axis=None), rest.voxels)
+        np.testing.assert_allclose(positions_by_value(rest), positions_by_value(volume)[kept], atol=1e-12)
+
+
 class TestReoriented:
     @pytest.mark.parametrize("orientation", ALL_ORIENTATIONS)
     def test_every_voxel_stays_where_it_is(self, orientation):

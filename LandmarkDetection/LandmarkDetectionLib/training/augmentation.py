@@ -121,11 +121,7 @@ class Augmenter:
         upright = volume.reoriented(self.preprocessing.orientation)
         slabs_mm = generator.uniform(0.0, 1.0, (3, 2)) * np.reshape(self.augmentation.crop_mm, (3, 2))
         first, cut_at_end = np.round(slabs_mm / upright.spacing_mm[:, None]).astype(int).T
-        last = np.array(upright.size) - cut_at_end
-        i, j, k = (slice(begin, end) for begin, end in zip(first, last, strict=True))
-        ijk_to_ras = upright.ijk_to_ras.copy()
-        ijk_to_ras[:3, 3] += ijk_to_ras[:3, :3] @ first
-        return Volume(upright.voxels[k, j, i], ijk_to_ras, upright.name)
+        return upright.cropped(first, upright.size - cut_at_end)
 
     def _moved(self, volume: Volume, generator: np.random.Generator) -> tuple[Volume, FloatArray]:
         """The case moved, and the affine map of RAS space (4x4) that moved it.
