@@ -10,7 +10,7 @@ import SimpleITK as sitk
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.dataset import Dataset
-from LandmarkDetectionLib.files.dataset_json import side_of
+from LandmarkDetectionLib.files.dataset_json import side_of, subject_of
 from LandmarkDetectionLib.files.images import write_volume
 from LandmarkDetectionLib.files.markups import write_markups
 from LandmarkDetectionLib.landmarks import LandmarkSet
@@ -155,6 +155,33 @@ class TestCase:
             Dataset.load(tmp_path).cases[0].read_landmarks("senior")
 
 
+class TestSubjects:
+    @pytest.mark.parametrize(
+        ("case", "subject"),
+        [
+            ("023_2HC", "023"),
+            ("023_HC", "023"),
+            ("sub-07_ses-1_T1w", "sub-07"),
+            ("sub-08", "sub-08"),
+            ("001", "001"),
+            ("129S1_SVLMJ_", "129S1_SVLMJ_"),
+            ("IXI013-HH-1212", "IXI013-HH-1212"),
+        ],
+    )
+    def test_a_name_tells_who_is_seen(self, case, subject):
+        assert subject_of(case) == subject
+
+    def test_the_description_knows_better(self, tmp_path):
+        add_case(tmp_path, "1_a")
+        add_case(tmp_path, "1_b")
+        describe(tmp_path, subjects={"1_b": "somebody else"})
+        assert [case.subject for case in Dataset.load(tmp_path).cases] == ["1", "somebody else"]
+
+    def test_several_pictures_of_one_fetus_belong_together(self, shared_data):
+        subjects = {case.name: case.subject for case in Dataset.load(shared_data / "fetal_hc18").cases}
+        assert {name for name, subject in subjects.items() if subject == "125"} == {"125_HC", "125_2HC", "125_3HC"}
+
+
 class TestDescription:
     @pytest.mark.parametrize(
         ("field", "value"),
@@ -171,6 +198,8 @@ class TestDescription:
             ("observers", [1]),
             ("split", ["a"]),
             ("split", {"train": "a"}),
+            ("subjects", ["a"]),
+            ("subjects", {"a": 1}),
             ("spacing_mm", 0.2),
             ("spacing_mm", [0.2]),
             ("spacing_mm", [0, 1]),
