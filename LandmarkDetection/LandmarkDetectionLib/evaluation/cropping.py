@@ -1,0 +1,55 @@
+"""Volumes cut short at random, so that some of their known landmarks are cut off."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..geometry import FloatArray, apply_affine
+from ..landmarks import LandmarkSet
+from ..volume import Volume
+
+FEWEST, MOST = 0.2, 0.6
+"""Share of a volume's landmarks that is cut off."""
+
+
+def cut_short(volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume | None:
+    """A volume without a slab at one of its faces, or a picture without a strip, that held 20 to 60 % of the landmarks.
+
+    Each face that allows it is as likely as the others, then each number of landmarks, then each cut.
+
+    Args:
+        volume: any.
+        landmarks: those outside the volume do not count. Of one or two, one goes.
+        generator: of the choice.
+
+    Returns:
+        The rest, of two slices at least; None if no cut parts the landmarks so.
+    """
+    positions = landmarks.to_array(landmarks.present)
+    ijk = apply_affine(np.linalg.inv(volume.ijk_to_ras), positions[volume.contains(positions)])
+    fewest, most = max(1, math.ceil(FEWEST * len(ijk))), max(1, math.floor(MOST * len(ijk)))
+    faces = []
+    for axis, is_first in ((axis, is_first) for axis in range(3) for is_first in (True, False)):
+        gone = _gone_by_slices(ijk[:, axis], volume.size[axis], is_first=is_first)
+        if np.any((gone >= fewest) & (gone <= most)):
+            faces.append((axis, is_first, gone))
+    if not faces:
+        return None
+    axis, is_first, gone = faces[generator.integers(len(faces))]
+    number = generator.choice(np.unique(gone[(gone >= fewest) & (gone <= most)]))
+    return _without(volume, axis, int(generator.choice(np.flatnonzero(gone == number))), is_first=is_first)
+
+
+def _gone_by_slices(indices: FloatArray, size: int, *, is_first: bool) -> NDArray[np.intp]:
+    """How many of the landmarks are cut off with 0, 1, ... slices at a face, as long as two are left."""
+    depths = indices + 0.5 if is_first else size - 0.5 - indices
+    return (depths < np.arange(max(size - 1, 1))[:, None]).sum(axis=1)
+
+
+def _without(volume: Volume, axis: int, slices: int, *, is_first: bool) -> Volume:
+    begin_ijk, end_ijk = np.zeros(3, dtype=int), np.array(volume.size)
+    begin_ijk[axis], end_ijk[axis] = (slices, volume.size[axis]) if is_first else (0, volume.size[axis] - slices)
+    return volume.cropped(begin_ijk, end_ijk)
