@@ -13,7 +13,6 @@ It stays for the next request, with the model it used last in memory, and ends w
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import queue
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import LandmarkDetectionError
+from .failures import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, kind_of
 from .volume import Volume
 
 if TYPE_CHECKING:
@@ -34,15 +34,6 @@ if TYPE_CHECKING:
 
 PROBLEM = "problem"
 """Kind of error: a sentence the user can act on."""
-OUT_OF_DEVICE_MEMORY = "out of device memory"
-"""Kind of error: the graphics processor's memory was too small; the CPU may do."""
-OUT_OF_MEMORY = "out of memory"
-"""Kind of error: the computer's memory was too small."""
-UNEXPECTED = "unexpected"
-"""Kind of error: a mistake in the program; the log has its traceback."""
-
-_ALLOCATION_FAILURES = ("can't allocate memory", "not enough memory", "Failed to allocate memory", "bad_alloc")
-"""How PyTorch on Linux and Windows, ITK and C++ say in a RuntimeError that memory ran out."""
 
 Answer = Callable[[dict[str, Any]], None]
 
@@ -91,7 +82,7 @@ class _Session:
             answer({"event": "error", "kind": PROBLEM, "message": str(error)})
         except Exception as error:
             traceback.print_exc()
-            kind = _kind_of(error)
+            kind = kind_of(error)
             if kind in (OUT_OF_MEMORY, OUT_OF_DEVICE_MEMORY):
                 self._detector = self._detector_key = None
             answer({"event": "error", "kind": kind, "message": f"{type(error).__name__}: {error}"})
@@ -124,15 +115,6 @@ class _Session:
 def _volume_of(description: dict[str, Any]) -> Volume:
     voxels = np.load(description["voxels"], mmap_mode="r", allow_pickle=False)
     return Volume(voxels, np.array(description["ijk_to_ras"]), description["name"])
-
-
-def _kind_of(error: Exception) -> str:
-    import torch
-
-    if isinstance(error, torch.OutOfMemoryError):
-        return OUT_OF_DEVICE_MEMORY
-    is_memory_error = isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM
-    return OUT_OF_MEMORY if is_memory_error or any(text in str(error) for text in _ALLOCATION_FAILURES) else UNEXPECTED
 
 
 if __name__ == "__main__":

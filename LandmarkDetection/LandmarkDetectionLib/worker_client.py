@@ -18,10 +18,11 @@ from typing import IO, Any
 import numpy as np
 
 from .errors import LandmarkDetectionError
+from .failures import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, UNEXPECTED
 from .files.detection_json import detection_from_json
 from .landmarks import Detection
 from .volume import Volume
-from .worker import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, PROBLEM, UNEXPECTED
+from .worker import PROBLEM
 
 CRASH = "crash"
 """Kind of failure: the child process ended on its own."""

@@ -47,6 +47,7 @@ def run_with(error: BaseException, folder: Path) -> dict[str, dict[str, str]]:
     [
         (ValueError("shapes (3,)\nand (4,) differ"), "ValueError: shapes (3,) and (4,) differ"),
         (MemoryError(), "memory does not suffice"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "memory does not suffice"),
         (torch.OutOfMemoryError("CUDA out of memory"), "use --device cpu"),
         (ModuleNotFoundError("No module named 'scipy'", name="scipy"), '"scipy" is missing'),
     ],

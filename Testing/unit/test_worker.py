@@ -17,9 +17,10 @@ from tiny_detector import ENDLESS, LABELS, write_tiny_bundle
 
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.failures import OUT_OF_MEMORY, UNEXPECTED
 from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.volume import Volume
-from LandmarkDetectionLib.worker import OUT_OF_MEMORY, PROBLEM, UNEXPECTED
+from LandmarkDetectionLib.worker import PROBLEM
 from LandmarkDetectionLib.worker_client import CRASH, DetectionWorker, Event, Failed, Finished, Progress
 
 LIMIT_S = 120.0
