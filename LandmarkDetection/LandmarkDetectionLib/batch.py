@@ -53,7 +53,7 @@ class DetectionRun:
     def __init__(self, output: Path, *, with_planes: bool, resume: bool, seed: int) -> None:
         self.output = output
         self.results: list[CaseResult] = []
-        self._folder = ResultsFolder(output, resume=resume)
+        self._folder = ResultsFolder(output)
         self._with_planes = with_planes
         self._resume = resume
         self._seed = seed

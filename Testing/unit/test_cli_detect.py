@@ -252,6 +252,16 @@ class TestRepeating:
         after = self.run(model, scans, tmp_path / "out")
         assert all(after[name] > before[name] for name in before)
 
+    def test_a_later_call_keeps_the_rows_of_the_cases_before(self, model, scans, tmp_path):
+        self.run(model, scans / "first.nii.gz", tmp_path / "out")
+        self.run(model, scans / "second.nrrd", tmp_path / "out")
+        self.run(model, scans / "first.nii.gz", tmp_path / "out", "--seed", 3)
+        assert [row["case"] for row in rows(tmp_path / "out" / "cases.csv")] == ["first", "second"]
+        assert [row["label"] for row in rows(tmp_path / "out" / "results.csv")] == [*LABELS, *LABELS]
+        redone = rows(tmp_path / "out" / "results.csv")[0]
+        position = read_detection(tmp_path / "out" / "first.detection.json")["AC"].position_ras
+        assert float(redone["s"]) == pytest.approx(position[2], abs=1e-4)
+
     @pytest.mark.parametrize(
         ("lost", "done_again"),
         [

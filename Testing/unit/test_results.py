@@ -48,6 +48,7 @@ def detections(draw):
             draw(st.floats(0, 1)),
             draw(st.booleans()),
             draw(st.none() | st.floats(0, 100)),
+            draw(st.none() | st.floats(-30, 30)),
         )
         for label in labels
     )
@@ -73,7 +74,8 @@ def assert_same(one, other):
     for mark, copy in zip(one.landmarks, other.landmarks, strict=True):
         assert np.array_equal(mark.position_ras, copy.position_ras)
         assert np.array_equal(mark.covariance_ras, copy.covariance_ras)
-        assert (mark.presence, mark.missing, mark.radius90_mm) == (copy.presence, copy.missing, copy.radius90_mm)
+        assert (mark.presence, mark.missing) == (copy.presence, copy.missing)
+        assert (mark.radius90_mm, mark.evidence) == (copy.radius90_mm, copy.evidence)
 
 
 def table(path):
@@ -196,7 +198,7 @@ class TestResuming:
         first = ResultsFolder(tmp_path)
         first.write_case("a", a_detection())
         first.write_failure("b", "It failed.")
-        again = ResultsFolder(tmp_path, resume=True)
+        again = ResultsFolder(tmp_path)
         assert again.is_complete("a", WEIGHTS)
         assert not again.is_complete("b", WEIGHTS)
         assert not again.is_complete("c", WEIGHTS)
@@ -208,13 +210,13 @@ class TestResuming:
 
     def test_another_model_does_every_case_again(self, tmp_path):
         ResultsFolder(tmp_path).write_case("a", a_detection())
-        assert not ResultsFolder(tmp_path, resume=True).is_complete("a", "f" * 64)
+        assert not ResultsFolder(tmp_path).is_complete("a", "f" * 64)
 
     @pytest.mark.parametrize("gone", ["a.mrk.json", "a.detection.json", "results.csv", "cases.csv"])
     def test_a_case_of_which_something_is_gone_is_not_complete(self, tmp_path, gone):
         ResultsFolder(tmp_path).write_case("a", a_detection())
         (tmp_path / gone).unlink()
-        assert not ResultsFolder(tmp_path, resume=True).is_complete("a", WEIGHTS)
+        assert not ResultsFolder(tmp_path).is_complete("a", WEIGHTS)
 
     def test_a_case_that_is_being_done_again_is_not_complete_until_it_is(self, tmp_path):
         """Else a kill between two files would leave the markups of one model with the detection of another."""
@@ -222,23 +224,32 @@ class TestResuming:
         results.write_case("a", a_detection())
         with pytest.raises(ValueError, match="JSON compliant"):
             results.write_case("a", a_detection(landmark("AC", presence=float("nan"))))
-        assert not ResultsFolder(tmp_path, resume=True).is_complete("a", WEIGHTS)
+        assert not ResultsFolder(tmp_path).is_complete("a", WEIGHTS)
 
     def test_a_damaged_detection_is_not_complete(self, tmp_path):
         ResultsFolder(tmp_path).write_case("a", a_detection())
         (tmp_path / "a.detection.json").write_text("{")
-        assert not ResultsFolder(tmp_path, resume=True).is_complete("a", WEIGHTS)
+        assert not ResultsFolder(tmp_path).is_complete("a", WEIGHTS)
 
-    def test_without_resuming_the_tables_begin_anew(self, tmp_path):
-        ResultsFolder(tmp_path).write_case("a", a_detection())
-        assert ResultsFolder(tmp_path).cases == []
-        assert table(tmp_path / "results.csv") == []
+    def test_a_later_run_keeps_the_rows_of_other_cases_and_replaces_its_own(self, tmp_path):
+        first = ResultsFolder(tmp_path)
+        for case in ("a", "b"):
+            first.write_case(case, a_detection())
+        later = ResultsFolder(tmp_path)
+        later.write_failure("a", "It failed.")
+        later.write_case("c", a_detection(landmark("AC")))
+        assert [(row["case"], row["status"]) for row in table(tmp_path / "cases.csv")] == [
+            ("a", "failed"),
+            ("b", "succeeded"),
+            ("c", "succeeded"),
+        ]
+        assert [row["case"] for row in table(tmp_path / "results.csv")] == ["b", "b", "c"]
 
     @pytest.mark.parametrize("text", ["name;age\nx;3\n", "case,status,seconds,device,message\na,succeeded\n"])
     def test_tables_of_something_else_are_refused_and_left_alone(self, tmp_path, text):
         (tmp_path / "cases.csv").write_text(text)
         with pytest.raises(LandmarkDetectionError, match="choose another output folder"):
-            ResultsFolder(tmp_path, resume=True)
+            ResultsFolder(tmp_path)
         assert (tmp_path / "cases.csv").read_text() == text
 
     def test_a_kill_at_any_write_leaves_whole_files_and_a_run_that_can_be_resumed(self, tmp_path):
@@ -266,7 +277,7 @@ class TestResuming:
             command = [sys.executable, "-c", program, folder, str(writes)]
             killed = subprocess.run(command, input=content, text=True, check=False)
             assert killed.returncode != 0
-            again = ResultsFolder(folder, resume=True)
+            again = ResultsFolder(folder)
             assert not again.is_complete("a", WEIGHTS)
             assert not [name for name in names_in(folder) if name.startswith(".")]
             again.write_case("a", a_detection())

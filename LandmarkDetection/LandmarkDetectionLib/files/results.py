@@ -61,27 +61,26 @@ Row = TypeVar("Row", LandmarkRow, CaseRow)
 class ResultsFolder:
     """A folder that receives cases one by one; after each, both tables are whole and hold every case so far.
 
+    Cases of earlier runs stay in the tables; one that is done again takes the place of its earlier self.
+
     Args:
         folder: made if it is not there.
-        resume: keep the cases of an earlier run in the tables.
 
     Raises:
         LandmarkDetectionError: if the folder cannot be written, or holds tables that are not of a run.
 
     Example:
-        >>> results = ResultsFolder(Path("results"), resume=True)
+        >>> results = ResultsFolder(Path("results"))
         >>> if not results.is_complete("case1", model.weights_sha256):
         ...     results.write_case("case1", detector.detect(volume))
     """
 
-    def __init__(self, folder: Path | str, *, resume: bool = False) -> None:
+    def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
+        self._case_rows = {row.case: row for row in _read_table(self.folder / CASES_FILE, CaseRow)}
         self._landmark_rows: dict[str, list[LandmarkRow]] = {}
-        self._case_rows: dict[str, CaseRow] = {}
-        if resume:
-            self._case_rows = {row.case: row for row in _read_table(self.folder / CASES_FILE, CaseRow)}
-            for row in _read_table(self.folder / RESULTS_FILE, LandmarkRow):
-                self._landmark_rows.setdefault(row.case, []).append(row)
+        for row in _read_table(self.folder / RESULTS_FILE, LandmarkRow):
+            self._landmark_rows.setdefault(row.case, []).append(row)
         self._write_tables()
         remove_partial_files(self.folder)
 
