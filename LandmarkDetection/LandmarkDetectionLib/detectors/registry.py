@@ -16,6 +16,7 @@ from .base import Detector
 DETECTORS = {
     "pin": "pin:PINDetector",
     "pin-single": "pin:PINSingleDetector",
+    "global-to-local": "global_to_local:GlobalToLocalDetector",
 }
 """Method in a model card -> module in this package and class."""
 
