@@ -14,17 +14,15 @@ It stays for the next request, with the model it used last in memory, and ends w
 from __future__ import annotations
 
 import json
-import os
-import queue
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .child_process import lines_until_orphaned
 from .errors import LandmarkDetectionError
 from .failures import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, kind_of
 from .volume import Volume
@@ -47,25 +45,8 @@ def main(answers_file: str) -> None:
             answers.flush()
 
         session = _Session()
-        for line in _lines_until_orphaned(sys.stdin):
+        for line in lines_until_orphaned(sys.stdin):
             session.respond(json.loads(line), answer)
-
-
-def _lines_until_orphaned(stream: Iterable[str]) -> Iterator[str]:
-    """Lines of a stream, read in a thread that ends this process at once when the stream ends, even in mid-detection.
-
-    The stream ends when the program that started this one closes it, or is no more.
-    """
-    lines: queue.Queue[str] = queue.Queue()
-
-    def read() -> None:
-        for line in stream:
-            lines.put(line)
-        os._exit(0)
-
-    threading.Thread(target=read, daemon=True).start()
-    while True:
-        yield lines.get()
 
 
 class _Session:

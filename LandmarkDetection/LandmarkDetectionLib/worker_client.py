@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
+from .child_process import end_process_tree, start_python
 from .errors import LandmarkDetectionError
 from .failures import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, UNEXPECTED
 from .files.detection_json import detection_from_json
@@ -28,7 +26,6 @@ CRASH = "crash"
 """Kind of failure: the child process ended on its own."""
 
 _LOG_TAIL_LINES = 8
-_END_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -156,7 +153,7 @@ class _Child:
         answers.touch()
         try:
             with self._log.open("wb") as log:
-                self.process = _start(answers, log)
+                self.process = start_python(f"{__package__}.worker", str(answers), log=log)
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
             message = f"The detection process could not be started ({error.strerror}): restart the program."
@@ -199,7 +196,7 @@ class _Child:
         return "\n".join(lines[-_LOG_TAIL_LINES:])
 
     def end(self) -> None:
-        _end_process_tree(self.process)
+        end_process_tree(self.process)
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         self._answers.close()
@@ -231,39 +228,3 @@ def _death_of(child: _Child) -> Failed:
     reason = f"status {status}; {last_line}" if last_line else f"status {status}"
     message = f"The detection process crashed ({reason}): try again, or report this with its log."
     return Failed(LandmarkDetectionError(message), CRASH, log_tail)
-
-
-def _start(answers: Path, log: IO[bytes]) -> subprocess.Popen[bytes]:
-    """The child, leader of a process group of its own so that all it starts can be ended with it."""
-    package_parent = str(Path(__file__).resolve().parents[1])
-    inherited = os.environ.get("PYTHONPATH", "")
-    own_group = (
-        {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW}
-        if sys.platform == "win32"
-        else {"start_new_session": True}
-    )
-    # In Slicer, PythonSlicer is the interpreter that finds Slicer's libraries and packages.
-    python = shutil.which("PythonSlicer") or sys.executable
-    return subprocess.Popen(
-        [python, "-m", f"{__package__}.worker", str(answers)],
-        stdin=subprocess.PIPE,
-        stdout=log,
-        stderr=log,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, (package_parent, inherited)))},
-        **own_group,
-    )
-
-
-def _end_process_tree(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        subprocess.run(
-            ["taskkill", "/F", "/T", "/PID", str(process.pid)],
-            capture_output=True,
-            check=False,
-            creationflags=subprocess.CREATE_NO_WINDOW,
-        )
-    else:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_END_TIMEOUT_S)
