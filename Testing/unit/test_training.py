@@ -25,7 +25,9 @@ from LandmarkDetectionLib.training.cases import read_cases
 from LandmarkDetectionLib.training.job import mean_error_mm
 from LandmarkDetectionLib.training.learner import LearningModule
 from LandmarkDetectionLib.training.loop import Loop
+from LandmarkDetectionLib.training.metrics_log import MetricsLog
 from LandmarkDetectionLib.training.pin_training import PIN
+from LandmarkDetectionLib.training.ranks import Ranks
 from LandmarkDetectionLib.training.recipe import Optimisation, load_recipe
 from LandmarkDetectionLib.training.run import draft_card, train
 
@@ -164,9 +166,22 @@ def test_killed_training_goes_on_where_its_last_checkpoint_ends(datasets, tmp_pa
     assert not list(tmp_path.glob(".killed*"))
     finite = write_recipe(tmp_path / "finite.json", optimisation={"steps": step + 20, "validate_every": 20})
     train(datasets[3], "pin", output, preset="quick", config=finite, device="cpu", resume=True)
-    assert min(logged_steps(output)) >= step
-    assert max(logged_steps(output)) == step + 19
+    steps = logged_steps(output)
+    assert steps == sorted(steps)
+    assert (steps[0], steps[-1]) == (19, step + 19)
     load_detector(load_bundle(output), "cpu").detect(blob_case(0)[0])
+
+
+def test_log_goes_on_where_the_checkpoint_does(tmp_path):
+    file = tmp_path / "metrics.csv"
+    log = MetricsLog(file, 0)
+    for step in range(3):
+        log.log_metrics({"loss": 0.5 - step, "epoch": 0}, step)
+    log.log_metrics({"validation_error_mm": 2.5, "epoch": 0}, 2)
+    MetricsLog(file, 2).log_metrics({"loss": 7.0}, 2)
+    assert file.read_text().splitlines() == ["step,loss,validation_error_mm", "0,0.5,", "1,-0.5,", "2,7.0,"]
+    MetricsLog(file, 0)
+    assert file.read_text().splitlines() == ["step,loss,validation_error_mm"]
 
 
 def test_resuming_what_never_began_begins(run):
@@ -254,7 +269,7 @@ def fit(folder, errors_mm, *, batches=None, learner=None, **optimisation):
         return errors_mm[len(seen) - 1]
 
     chosen = Optimisation(**({"steps": 2 * len(errors_mm), "minutes": 1.0, "validate_every": 2} | optimisation))
-    loop = Loop(folder, chosen, torch.device("cpu"))
+    loop = Loop(folder, chosen, torch.device("cpu"), Ranks())
     module = LearningModule(learner, chosen, elapsed_share=loop.elapsed_share, validation_error_mm=validation_error_mm)
     kept_mm = loop.fit(module, learner.samples, resume=False)
     return kept_mm, learner.network.state_dict(), seen
@@ -369,9 +384,10 @@ def test_method_without_a_training_is_refused(datasets, tmp_path):
         train(datasets[3], "atlas-of-clouds", tmp_path / "model")
 
 
-def test_name_that_no_model_may_have_is_refused(run):
+def test_name_that_no_model_may_have_is_refused_and_leaves_nothing(run, tmp_path):
     with pytest.raises(LandmarkDetectionError, match="name must be like brain-t1"):
         run("My Model")
+    assert {path.name for path in tmp_path.iterdir()} == {"My Model.json"}
 
 
 def read(dataset_folder):

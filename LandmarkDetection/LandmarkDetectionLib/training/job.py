@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..models.bundle import ModelBundle
 from ..models.card import ModelCard
 from .augmentation import Augmenter
 from .cases import TrainingCase
+from .ranks import Ranks
 from .recipe import TrainingRecipe
 
 
@@ -32,7 +33,8 @@ class TrainingJob:
         folder: for checkpoints and logs.
         resume: whether to go on where the folder's last checkpoint ends.
         initial: the bundle to start from, if any.
-        seed: of all randomness.
+        seed: of all randomness, another in each process.
+        ranks: the processes that train this model in step; only the weights of the networks are shared among them.
     """
 
     card: ModelCard
@@ -44,6 +46,7 @@ class TrainingJob:
     resume: bool = False
     initial: ModelBundle | None = None
     seed: int = 0
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def augmenter(self) -> Augmenter:

@@ -52,10 +52,10 @@ def fit(
         LandmarkDetectionError: as `Loop.fit`.
     """
     optimisation = optimisation or job.recipe.optimisation
-    loop = Loop(folder or job.folder, optimisation, job.device)
+    loop = Loop(folder or job.folder, optimisation, job.device, job.ranks)
 
     def validation_error_mm() -> float:
-        return mean_error_mm(learner.bundle(), job.validation, job.device.type)
+        return job.ranks.agreed(lambda: mean_error_mm(learner.bundle(), job.validation, job.device.type))
 
     module = LearningModule(
         learner, optimisation, elapsed_share=loop.elapsed_share, validation_error_mm=validation_error_mm

@@ -10,11 +10,12 @@ from pathlib import Path
 import lightning
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint, Timer, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import DataLoader, IterableDataset
 
 from ..detectors.precision import has_bfloat16
 from ..errors import LandmarkDetectionError
+from .metrics_log import MetricsLog
+from .ranks import Ranks
 from .recipe import Optimisation
 
 MONITORED = "validation_error_mm"
@@ -29,17 +30,23 @@ class Loop:
         folder: for checkpoints and logs.
         optimisation: length and validation interval.
         device: to train on.
+        ranks: the processes that take part, each with its own loop.
     """
 
-    def __init__(self, folder: Path, optimisation: Optimisation, device: torch.device) -> None:
+    def __init__(self, folder: Path, optimisation: Optimisation, device: torch.device, ranks: Ranks) -> None:
         self._folder = folder
         self._optimisation = optimisation
         self._device = device
+        self._ranks = ranks
         self._timer = Timer(duration=timedelta(minutes=optimisation.minutes), interval="step", verbose=False)
 
     def elapsed_share(self) -> float:
-        """Share of the allowed wall time that has passed, earlier parts of a resumed run included."""
-        return self._timer.time_elapsed("train") / (60.0 * self._optimisation.minutes)
+        """Share of the allowed wall time that has passed, earlier parts of a resumed run included.
+
+        The same in all processes, for the learning rate follows it.
+        """
+        share = self._timer.time_elapsed("train") / (60.0 * self._optimisation.minutes)
+        return self._ranks.agreed(lambda: share)
 
     def fit(self, module: lightning.LightningModule, samples: IterableDataset, *, resume: bool) -> float:
         """Train; leaves in the module the weights with the smallest validation error and returns that error.
@@ -48,26 +55,27 @@ class Loop:
             LandmarkDetectionError: if the training ended before its first validation, or the one to go on with was that
                 of another network.
         """
-        best = ModelCheckpoint(self._folder, filename="best", monitor=MONITORED, enable_version_counter=False)
-        trainer = self._trainer(best)
         last = self._folder / "last.ckpt"
-        if not resume:
+        if not resume and self._ranks.is_first:
             # Else a later resume could go on with what another training left here.
             last.unlink(missing_ok=True)
-        elif last.exists():
-            _check_same_network(module, last)
+        from_step = _step_to_resume_at(module, last) if resume and last.exists() else 0
+        best = ModelCheckpoint(self._folder, filename="best", monitor=MONITORED, enable_version_counter=False)
+        trainer = self._trainer(best, from_step)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*does not have many workers.*")
             warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
             warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+            # All processes have agreed on the validation error, and the loss is the first one's.
+            warnings.filterwarnings("ignore", message=".*sync_dist=True.*")
             trainer.fit(
                 module,
                 DataLoader(samples, batch_size=None),
                 DataLoader([0]),
-                ckpt_path=last if resume and last.exists() else None,
+                ckpt_path=last if from_step else None,
                 weights_only=True,
             )
-        if trainer.global_step < self._optimisation.steps:
+        if trainer.global_step < self._optimisation.steps and self._ranks.is_first:
             _log.warning(
                 "The limit of %g minutes ended the training after %d of %d steps.",
                 self._optimisation.minutes,
@@ -76,7 +84,7 @@ class Loop:
             )
         return self._restore_best(module, best)
 
-    def _trainer(self, best: ModelCheckpoint) -> lightning.Trainer:
+    def _trainer(self, best: ModelCheckpoint, from_step: int) -> lightning.Trainer:
         logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
         chosen = self._optimisation
         every = min(chosen.validate_every, chosen.steps * chosen.accumulated_batches)
@@ -89,7 +97,9 @@ class Loop:
             callbacks.append(EarlyStopping(MONITORED, patience=chosen.patience))
         return lightning.Trainer(
             accelerator={"cuda": "gpu"}.get(self._device.type, self._device.type),
-            devices=1,
+            devices=self._ranks.count,
+            strategy=self._ranks.strategy(),
+            use_distributed_sampler=False,
             max_steps=chosen.steps,
             precision="bf16-mixed" if has_bfloat16(self._device) else "32-true",
             val_check_interval=every,
@@ -99,7 +109,7 @@ class Loop:
             log_every_n_steps=min(50, every),
             accumulate_grad_batches=chosen.accumulated_batches,
             callbacks=callbacks,
-            logger=CSVLogger(self._folder, name="", version=""),
+            logger=MetricsLog(self._folder / "metrics.csv", from_step),
             enable_model_summary=False,
         )
 
@@ -112,8 +122,11 @@ class Loop:
         return float(checkpoints.best_model_score)
 
 
-def _check_same_network(module: lightning.LightningModule, checkpoint: Path) -> None:
-    kept = torch.load(checkpoint, weights_only=True, map_location="cpu")["state_dict"]
-    if {name: value.shape for name, value in kept.items()} != {n: v.shape for n, v in module.state_dict().items()}:
+def _step_to_resume_at(module: lightning.LightningModule, checkpoint: Path) -> int:
+    """The number of steps a checkpoint has behind it."""
+    kept = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    shapes = {name: value.shape for name, value in kept["state_dict"].items()}
+    if shapes != {name: value.shape for name, value in module.state_dict().items()}:
         message = f"{checkpoint} is of another network or dataset; train without --resume, or choose another output."
         raise LandmarkDetectionError(message)
+    return kept["global_step"]

@@ -79,16 +79,19 @@ def _pool(job: TrainingJob, settings: PINNetworkSettings) -> PatchPool:
 
 
 def _shape_model(job: TrainingJob, pool: PatchPool) -> ShapeModel:
-    """The initial model's, or one fitted to the pool and kept beside the checkpoints, which mean nothing without it."""
+    """The initial model's, or one fitted to the pool and kept beside the checkpoints, which mean nothing without it.
+
+    All processes take the first one's.
+    """
     if job.initial is not None:
         return job.initial.card.shape_model
     kept = job.folder / "shape_model.json"
-    if job.resume and kept.exists():
-        return parse_record(ShapeModel, json.loads(kept.read_text(encoding="utf-8")), str(kept))
-    shape_model = ShapeModel.fit(pool.shapes_mm().numpy(), job.recipe.method.explained_variance)
-    with whole_file(kept) as path:
-        path.write_text(json.dumps(record_to_json(shape_model)), encoding="utf-8")
-    return shape_model
+    if job.ranks.is_first and not (job.resume and kept.exists()):
+        shape_model = ShapeModel.fit(pool.shapes_mm().numpy(), job.recipe.method.explained_variance)
+        with whole_file(kept) as path:
+            path.write_text(json.dumps(record_to_json(shape_model)), encoding="utf-8")
+    job.ranks.wait()
+    return parse_record(ShapeModel, json.loads(kept.read_text(encoding="utf-8")), str(kept))
 
 
 def _deviation_mm(job: TrainingJob, pool: PatchPool, index: int) -> float:

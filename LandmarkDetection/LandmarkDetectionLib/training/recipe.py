@@ -27,6 +27,7 @@ class Optimisation:
     Attributes:
         steps: of the optimiser, after which the learning rate has come down to nothing along a cosine.
         minutes: limit of the wall time; the learning rate comes down in time for it if it is reached first.
+        devices: that train in step, each with batches of its own; the mean of their gradients makes a step.
         batch_size: samples a batch.
         accumulated_batches: batches whose gradients make one step.
         learning_rate: of Adam (decoupled weight decay) after the warm-up.
@@ -40,6 +41,7 @@ class Optimisation:
 
     steps: int
     minutes: float
+    devices: int = 1
     batch_size: int = 64
     accumulated_batches: int = 1
     learning_rate: float = 1e-3
@@ -55,6 +57,7 @@ class Optimisation:
         for name in (
             "steps",
             "minutes",
+            "devices",
             "batch_size",
             "accumulated_batches",
             "learning_rate",

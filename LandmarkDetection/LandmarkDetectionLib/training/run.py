@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
 import json
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..detectors.registry import load_detector, resolve_device
@@ -23,8 +27,12 @@ from ..preprocessing import Preprocessing, canonical_size_mm
 from .cases import TrainingCase, read_cases
 from .job import TrainingJob
 from .method import TrainingMethod
+from .ranks import Ranks, all_ranks, check_devices
 from .recipe import TrainingRecipe, load_recipe
 from .registry import METHODS
+
+_RANK = f"{__package__}.rank"
+"""What the other processes of a training on several devices run."""
 
 
 def train(
@@ -60,29 +68,102 @@ def train(
     Raises:
         LandmarkDetectionError: if the call, the dataset or the configuration is not usable.
     """
-    training_method = load_method(method)
-    output = Path(output).absolute()
-    work = output.with_name(output.name + ".training")
-    recipe = load_recipe(training_method, preset, config)
-    chosen_device = resolve_device(device)
-    dataset = Dataset.load(dataset_folder)
-    initial = None if init_from is None else load_bundle(init_from)
-    if initial is not None:
-        _check_same_task(initial, method, dataset)
-    _check_writable(output, work)
-    cases, validation = (_read_labelled_cases(dataset, split) for split in ("train", "validation"))
-    if initial is None:
-        card = draft_card(dataset, cases, recipe, method=method, name=output.name, preset=preset)
-    else:
-        card = _card_of_continuation(initial.card, output.name, preset, dataset, cases)
-    job = TrainingJob(card, cases, validation, recipe, chosen_device, work, resume, initial, seed)
-    trained = training_method.train(job)
+    request = TrainingRequest(
+        dataset=str(dataset_folder),
+        method=method,
+        output=str(Path(output).absolute()),
+        preset=preset,
+        device=device,
+        config=None if config is None else str(config),
+        resume=resume,
+        init_from=None if init_from is None else str(init_from),
+        seed=seed,
+    )
+    plan = _Plan.of(request)
+    devices = plan.recipe.optimisation.devices
+    check_devices(plan.device, devices)
+    with (
+        _work_folder(request) as work,
+        all_ranks(_RANK, dataclasses.asdict(request), count=devices, device=plan.device, folder=work) as ranks,
+    ):
+        job = plan.job(ranks)
+        trained = plan.method.train(job)
     notes = (
-        f"Mean error on the {len(validation)} validation cases that chose the weights: "
+        f"Mean error on the {len(job.validation)} validation cases that chose the weights: "
         f"{trained.validation_error_mm:.2f} mm."
     )
     card = dataclasses.replace(trained.card, training=dataclasses.replace(trained.card.training, notes=notes))
-    return save_bundle(output, card, {name: _stored(tensor) for name, tensor in trained.tensors.items()})
+    return save_bundle(request.output, card, {name: _stored(tensor) for name, tensor in trained.tensors.items()})
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """The arguments of `train`, in words that another process can be told."""
+
+    dataset: str
+    method: str
+    output: str
+    preset: str
+    device: str
+    config: str | None
+    resume: bool
+    init_from: str | None
+    seed: int
+
+    @property
+    def work_folder(self) -> Path:
+        """For checkpoints and logs."""
+        return Path(f"{self.output}.training")
+
+
+def take_part(request: TrainingRequest, ranks: Ranks) -> None:
+    """Train in step with the process that called `train`, and write nothing."""
+    plan = _Plan.of(request)
+    plan.method.train(plan.job(ranks))
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """All that a request names, found and checked before any image is read."""
+
+    request: TrainingRequest
+    method: TrainingMethod
+    recipe: TrainingRecipe
+    device: torch.device
+    dataset: Dataset
+    initial: ModelBundle | None
+
+    @classmethod
+    def of(cls, request: TrainingRequest) -> _Plan:
+        method = load_method(request.method)
+        recipe = load_recipe(method, request.preset, request.config)
+        device = resolve_device(request.device)
+        dataset = Dataset.load(request.dataset)
+        initial = None if request.init_from is None else load_bundle(request.init_from)
+        if initial is not None:
+            _check_same_task(initial, request.method, dataset)
+        return cls(request, method, recipe, device, dataset, initial)
+
+    def job(self, ranks: Ranks) -> TrainingJob:
+        """Read the cases."""
+        cases, validation = (_read_labelled_cases(self.dataset, split) for split in ("train", "validation"))
+        asked, name = self.request, Path(self.request.output).name
+        if self.initial is None:
+            card = draft_card(self.dataset, cases, self.recipe, method=asked.method, name=name, preset=asked.preset)
+        else:
+            card = _card_of_continuation(self.initial.card, name, asked.preset, self.dataset, cases)
+        return TrainingJob(
+            card,
+            cases,
+            validation,
+            self.recipe,
+            self.device,
+            asked.work_folder,
+            resume=asked.resume,
+            initial=self.initial,
+            seed=asked.seed + ranks.number,
+            ranks=ranks,
+        )
 
 
 def load_method(name: str) -> TrainingMethod:
@@ -141,8 +222,14 @@ def _stored(tensor: Tensor) -> Tensor:
     return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
 
 
-def _check_writable(output: Path, work: Path) -> None:
-    """Learn now, not after the training, whether a bundle and the files of its training can be written."""
+@contextlib.contextmanager
+def _work_folder(request: TrainingRequest) -> Iterator[Path]:
+    """The folder for checkpoints and logs, which does not stay if nothing came into it.
+
+    Raises:
+        LandmarkDetectionError: at once, not after the training, if a bundle and these files cannot be written.
+    """
+    output, work = Path(request.output), request.work_folder
     check_bundle_folder(output)
     try:
         work.mkdir(parents=True, exist_ok=True)
@@ -152,6 +239,11 @@ def _check_writable(output: Path, work: Path) -> None:
     except OSError as error:
         message = f"{output}: nothing can be written there ({error.strerror or error}); choose another output."
         raise LandmarkDetectionError(message) from error
+    try:
+        yield work
+    finally:
+        with contextlib.suppress(OSError):
+            work.rmdir()
 
 
 def _read_labelled_cases(dataset: Dataset, split: str) -> list[TrainingCase]:
