@@ -79,7 +79,7 @@ def _parse_dataclass(cls: type[Record], data: object, path: str) -> Record:
         if name not in fields:
             close = difflib.get_close_matches(name, fields, n=1)
             hint = f" (did you mean {close[0]}?)" if close else ""
-            raise FieldError(_joined(path, name), f"is not a known field{hint}")
+            raise FieldError(_joined(path, name), f"is not a known field{hint}; known are: {', '.join(fields)}")
     for name, field in fields.items():
         if name not in data and field.default is field.default_factory is dataclasses.MISSING:
             raise FieldError(_joined(path, name), "is missing")
