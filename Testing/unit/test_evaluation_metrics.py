@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from LandmarkDetectionLib.evaluation.metrics import error_table, summarise, summarise_landmarks
+from LandmarkDetectionLib.evaluation.metrics import error_table, macro_averages, summarise, summarise_landmarks
 from LandmarkDetectionLib.landmarks import LandmarkSet
 
 HERE = (0.0, 0.0, 0.0)
@@ -51,6 +51,41 @@ def test_summary_of_five_errors():
 def test_thresholds_are_the_datasets_own():
     table = error_table([on_x(a=0.0)], [on_x(a=0.25)], ["a"])
     assert summarise(table, (0.2, 0.25))["sdr"] == {"0.2": 0.0, "0.25": 1.0}
+
+
+def test_an_outlier_errs_by_more_than_ten_millimetres():
+    table = error_table([on_x(a=0.0, b=0.0)] * 2, [on_x(a=10.0, b=10.5), on_x(a=1.0)], ["a", "b"])
+    assert summarise(table)["outliers"] == {"threshold_mm": 10.0, "count": 2, "share": 0.5}
+
+
+def test_tiny_anatomy_has_smaller_outliers_and_a_finer_curve():
+    summary = summarise(error_table([on_x(a=0.0)] * 2, [on_x(a=0.4), on_x(a=2.6)], ["a"]), (0.2, 0.3, 0.5, 1.0))
+    assert summary["outliers"] == {"threshold_mm": 2.5, "count": 1, "share": 0.5}
+    assert list(summary["sdr_curve"]) == [
+        *("0.125", "0.25", "0.375", "0.5", "0.625"),
+        *("0.75", "0.875", "1.0", "1.125", "1.25"),
+    ]
+    assert summary["sdr_curve"]["0.375"] == 0.0
+    assert summary["sdr_curve"]["0.5"] == 0.5
+
+
+def test_the_curve_of_success_goes_from_half_a_millimetre_to_five():
+    curve = summarise(error_table([on_x(a=0.0)], [on_x(a=0.7)], ["a"]))["sdr_curve"]
+    assert list(curve) == ["0.5", "1.0", "1.5", "2.0", "2.5", "3.0", "3.5", "4.0", "4.5", "5.0"]
+    assert (curve["0.5"], curve["1.0"]) == (0.0, 1.0)
+
+
+def test_macro_averages_count_every_case_or_landmark_once():
+    table = error_table([on_x(a=0.0, b=0.0), on_x(a=0.0)], [on_x(a=1.0, b=3.0), on_x(a=6.0)], ["a", "b"])
+    averages = macro_averages(table)
+    assert summarise(table)["mre_mm"] == pytest.approx(10.0 / 3)
+    assert averages["cases"] == {"count": 2, "mre_mm": 4.0, "sd_mm": pytest.approx(math.sqrt(8.0))}
+    assert averages["landmarks"] == {"count": 2, "mre_mm": 3.25, "sd_mm": pytest.approx(math.sqrt(0.125))}
+
+
+def test_a_case_without_errors_is_no_part_of_a_macro_average():
+    table = error_table([on_x(a=0.0)] * 2, [on_x(a=2.0), None], ["a"])
+    assert macro_averages(table)["cases"] == {"count": 1, "mre_mm": 2.0, "sd_mm": None}
 
 
 def test_flagging_a_point_as_missing_does_not_spare_its_error():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,6 +18,7 @@ from ..volume import Volume
 
 if TYPE_CHECKING:
     from ..detectors.base import Detector
+    from ..models.card import ModelCard
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,18 +29,31 @@ class Prediction:
         positions: best estimates, of landmarks flagged missing too.
         flagged: labels flagged missing.
         seconds: time the detection took, None if not known.
+        covariances_ras: (3, 3) in square millimetres, by label.
+        presence: probability that the landmark lies in the volume, by label.
+        radius90_mm: calibrated radius, by label.
+            A label is in none of the three if the prediction does not say.
     """
 
     positions: LandmarkSet
     flagged: tuple[str, ...] = ()
     seconds: float | None = None
+    covariances_ras: Mapping[str, FloatArray] = field(default_factory=dict)
+    presence: Mapping[str, float] = field(default_factory=dict)
+    radius90_mm: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_detection(cls, detection: Detection) -> Prediction:
-        """The best estimates of a detection."""
-        positions = LandmarkSet({mark.label: mark.position_ras for mark in detection.landmarks})
-        flagged = tuple(mark.label for mark in detection.landmarks if mark.missing)
-        return cls(positions, flagged, detection.seconds)
+        """The best estimates of a detection, and how sure it is of them."""
+        marks = detection.landmarks
+        return cls(
+            positions=LandmarkSet({mark.label: mark.position_ras for mark in marks}),
+            flagged=tuple(mark.label for mark in marks if mark.missing),
+            seconds=detection.seconds,
+            covariances_ras={mark.label: mark.covariance_ras for mark in marks},
+            presence={mark.label: mark.presence for mark in marks},
+            radius90_mm={mark.label: mark.radius90_mm for mark in marks if mark.radius90_mm is not None},
+        )
 
     @classmethod
     def from_landmarks(cls, landmarks: LandmarkSet) -> Prediction:
@@ -96,6 +110,32 @@ class ModelPredictor:
 
     def shape_space_error_mm(self, volume: Volume, truth: LandmarkSet, /) -> FloatArray | None:
         return self._detector.shape_space_error_mm(volume, truth)
+
+
+class HeldPredictor:
+    """Detections made earlier and still in memory, by case name."""
+
+    def __init__(self, detections: Mapping[str, Detection], card: ModelCard) -> None:
+        self._detections = detections
+        self._card = card
+        self.planes = card.planes
+        self.measurements = card.measurements
+
+    def identity(self) -> PredictorIdentity:
+        hashes = {detection.weights_sha256 for detection in self._detections.values()}
+        return PredictorIdentity(self._card.name, self._card.version, hashes.pop() if len(hashes) == 1 else "")
+
+    def known_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
+        return tuple(label for label in labels if label in self._card.labels)
+
+    def predict(self, case_name: str, _volume: Volume, /) -> Prediction:
+        if case_name not in self._detections:
+            message = f"There is no detection for the case {case_name}: detect it first."
+            raise LandmarkDetectionError(message)
+        return Prediction.from_detection(self._detections[case_name])
+
+    def shape_space_error_mm(self, _volume: Volume, _truth: LandmarkSet, /) -> FloatArray | None:
+        return None
 
 
 class FolderPredictor:
