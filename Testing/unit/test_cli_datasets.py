@@ -88,6 +88,16 @@ class TestEvaluate:
             errors_mm.append(json.loads(done.out)["overall"]["mre_mm"])
         assert errors_mm[0] == pytest.approx(errors_mm[1], abs=1e-6)
 
+    def test_several_models_are_compared(self, dataset, tmp_path):
+        models = [write_tiny_bundle(tmp_path, name) for name in ("tiny", "other")]
+        both = ("--model", models[0], "--model", models[1])
+        done = call("evaluate", "--dataset", dataset, *both, "--output", tmp_path / "out", "--json")
+        assert done.status == 0, done.err
+        report = json.loads(done.out)
+        assert report == json.loads((tmp_path / "out" / "report.json").read_text())
+        assert list(report["methods"]) == ["tiny", "other"]
+        assert all((tmp_path / "out" / name / "index.html").is_file() for name in ("tiny", "other"))
+
     def test_a_case_without_a_prediction_gives_status_1(self, dataset, tmp_path):
         (tmp_path / "found").mkdir()
         write_markups(LandmarkSet.from_array(LABELS, MEAN_SHAPE_MM), tmp_path / "found" / "f.mrk.json")

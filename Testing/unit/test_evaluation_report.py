@@ -7,88 +7,30 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from knowing_detector import TRUTHS, KnowingDetector, moved, write_dataset
 from tiny_models import TINY_CARD
 
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
 from LandmarkDetectionLib.evaluation.evaluate import evaluate, evaluate_model
 from LandmarkDetectionLib.evaluation.report import format_summary
 from LandmarkDetectionLib.files.dataset import Dataset
-from LandmarkDetectionLib.files.images import write_volume
 from LandmarkDetectionLib.files.markups import write_markups
 from LandmarkDetectionLib.files.results import ResultsFolder
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, LandmarkSet
+from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.models.card import ModelCard
-from LandmarkDetectionLib.volume import Volume
-
-SHAPE = LandmarkSet({"AC": (20.0, 30.0, 20.0), "PC": (20.0, 10.0, 20.0), "LE": (5.0, 20.0, 20.0)})
-SHIFTS = {"train1": 0.0, "train2": 2.0, "one": 4.0, "two": -4.0, "three & four": 0.0}
-OFFSETS_MM = {"AC": (3.0, 0.0, 0.0), "PC": (3.0, 0.0, 0.0), "LE": (0.0, 0.0, 0.5)}
-
-
-def moved(landmarks: LandmarkSet, *offset_mm: float) -> LandmarkSet:
-    return LandmarkSet({label: None if point is None else point + offset_mm for label, point in landmarks.items()})
-
-
-class KnowingDetector:
-    """Knows the truth of every volume by its name, and errs by fixed offsets."""
-
-    def __init__(self, card, truths, *, missing=(), refuses=(), breaks=(), shape_space_mm=None):
-        self.bundle = SimpleNamespace(card=card, weights_sha256="ab" * 32)
-        self.truths, self.missing, self.refuses, self.breaks = truths, missing, refuses, breaks
-        self.shape_space_mm = shape_space_mm
-        self.seeds = []
-
-    def detect(self, volume, *, seed=0):
-        self.seeds.append(seed)
-        if volume.name in self.refuses:
-            message = f"{volume.name}: too dark; choose another."
-            raise LandmarkDetectionError(message)
-        if volume.name in self.breaks:
-            message = "out of memory"
-            raise RuntimeError(message)
-        marks = tuple(
-            DetectedLandmark(
-                label, self.truths[volume.name][label] + OFFSETS_MM[label], np.eye(3), missing=label in self.missing
-            )
-            for label in self.bundle.card.labels
-        )
-        return Detection(marks, "tiny-brain", "1.0.0", "ab" * 32, "cpu", seconds=0.25, seed=seed)
-
-    def shape_space_error_mm(self, _volume, _landmarks):
-        return self.shape_space_mm
 
 
 @pytest.fixture(scope="module")
 def truths() -> dict[str, LandmarkSet]:
-    return {name: moved(SHAPE, shift, 0, 0) for name, shift in SHIFTS.items()}
+    return TRUTHS
 
 
 @pytest.fixture(scope="module")
 def card() -> ModelCard:
     return replace(ModelCard.from_json(TINY_CARD), shape_model=None, calibration=None)
-
-
-def write_dataset(folder: Path, truths: dict[str, LandmarkSet]) -> Path:
-    """Two training cases and three test cases of 40 x 40 x 40 mm."""
-    voxels = np.random.default_rng(0).integers(0, 255, (20, 20, 20), dtype=np.uint8)
-    grid = np.diag([2.0, 2.0, 2.0, 1.0])
-    for name, truth in truths.items():
-        write_volume(Volume(voxels, grid, name), folder / "volumes" / f"{name}.nii.gz")
-        write_markups(truth, folder / "landmarks" / f"{name}.mrk.json")
-    write_markups(moved(truths["one"], 0, 0, 1), folder / "landmarks" / "one.ann.mrk.json")
-    description = {
-        "name": "tiny",
-        "dimension": 3,
-        "landmarks": [{"label": label} for label in SHAPE],
-        "observers": ["ann"],
-        "split": {"train": ["train1", "train2"], "test": ["one", "two", "three & four"]},
-    }
-    (folder / "dataset.json").write_text(json.dumps(description))
-    return folder
 
 
 @pytest.fixture
@@ -144,6 +86,16 @@ class TestNumbers:
         length = report["measurements"]["AC-PC"]
         assert length["mean_true"] == pytest.approx(20.0)
         assert length["mean_absolute_error"] == pytest.approx(0.0, abs=1e-6)
+
+    def test_measurements_and_planes_agree_with_the_truth(self, folder, card, truths):
+        report = report_of(folder, KnowingDetector(card, truths))
+        assert report["agreement"]["measurements"]["AC-PC"]["bias"] == pytest.approx(0.0, abs=1e-6)
+        assert report["agreement"]["axes"]["right"]["bias"] == pytest.approx(2.0)
+        assert 0.0 < report["planes"]["axial"]["ssim"]["mean"] <= 1.0
+
+    def test_a_radius_holds_what_it_reaches(self, folder, card, truths):
+        radius = report_of(folder, KnowingDetector(card, truths, radius90_mm=2.9))["uncertainty"]["radius90"]
+        assert (radius["coverage"], radius["per_landmark"]["LE"]) == (pytest.approx(1 / 3), 1.0)
 
     def test_the_error_of_the_shape_space_alone(self, folder, card, truths):
         detector = KnowingDetector(card, truths, shape_space_mm=np.array([0.5, np.nan, 1.0]))
@@ -274,7 +226,13 @@ class TestPredictionFolders:
 
 class TestFiles:
     def test_nothing_else_is_left_behind(self, output):
-        assert sorted(path.name for path in output.iterdir()) == ["errors.csv", "index.html", "report.json"]
+        assert sorted(path.name for path in output.iterdir()) == [
+            "cases.csv",
+            "errors.csv",
+            "index.html",
+            "landmarks.csv",
+            "report.json",
+        ]
 
     def test_the_report_is_strict_json_with_the_agreed_keys(self, output):
         report = json.loads((output / "report.json").read_text(), parse_constant=pytest.fail)
@@ -296,10 +254,33 @@ class TestFiles:
         assert [float(found[axis]) for axis in ("l", "p", "s")] == [-27.0, -30.0, 20.0]
         assert [float(found[axis]) for axis in ("true_l", "true_p", "true_s")] == [-24.0, -30.0, 20.0]
 
+    def test_absent_landmarks_have_a_row_too_and_every_row_its_doubts(self, folder, tmp_path, card, truths):
+        write_markups(LandmarkSet({**truths["one"], "LE": None}), folder / "landmarks" / "one.mrk.json")
+        evaluate_model(Dataset.load(folder), "test", KnowingDetector(card, radius90_mm=3.5), tmp_path)
+        rows = list(csv.DictReader((tmp_path / "errors.csv").read_text().splitlines()))
+        by_point = {(row["case"], row["label"]): row for row in rows}
+        absent, there = by_point["one", "LE"], by_point["two", "LE"]
+        assert (absent["truth"], absent["status"], absent["error_mm"]) == ("absent", "detected", "")
+        assert (there["truth"], there["nearest_truth"], there["presence"]) == ("present", "LE", "1.0000")
+        assert (there["spread_mm"], there["radius90_mm"]) == ("1.7321", "3.5000")
+        page = (tmp_path / "index.html").read_text()
+        assert "Absent landmarks flagged (recall)" in page
+        assert "Calibrated radius of 90 %" in page
+
+    def test_every_case_and_landmark_has_a_row(self, output):
+        cases, landmarks = (
+            list(csv.DictReader((output / f"{name}.csv").read_text().splitlines())) for name in ("cases", "landmarks")
+        )
+        by_case = {row["case"]: row for row in cases}
+        assert (by_case["one"]["mean_mm"], by_case["one"]["worst_landmark"]) == ("2.1667", "AC")
+        assert (by_case["two"]["failed"], by_case["two"]["message"]) == ("3", "two: too dark; choose another.")
+        assert [row["label"] for row in landmarks] == ["AC", "PC", "LE"]
+        assert (landmarks[0]["bias_right_mm"], landmarks[0]["right_level_rate"]) == ("3.0000", "0.6667")
+
     def test_the_page_needs_no_other_file_and_escapes_names(self, output):
         page = (output / "index.html").read_text()
         sources = re.findall(r'(?:src|href)="([^"]*)"', page)
-        assert len(sources) == 4, "two figures and the two cases that have a picture"
+        assert len(sources) == 7, "five figures and the two cases that have a picture"
         assert all(source.startswith("data:image/png;base64,") for source in sources)
         assert "three &amp; four" in page
         assert "three & four" not in page
@@ -324,3 +305,5 @@ def test_the_printed_summary_has_the_baselines_beside_the_model(folder, card, tr
     assert "3.00 ± " in rows["Mean position (no image)"]
     assert "1.00 ± 0.00" in rows["Observer ann"]
     assert "two: two: too dark; choose another." in lines[-1]
+    assert "Right level: 66.7 % of the points, 2 of 3 cases in full" in lines
+    assert any(line.startswith("Regions of the covariance hold the truth in: 90 %: ") for line in lines)

@@ -1,30 +1,31 @@
-"""Evaluation of a model, or of predictions made earlier, on one split of a dataset folder."""
+"""Evaluation of models, or of predictions made earlier, on one split of a dataset folder."""
 
 from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..errors import DetectionCancelled, LandmarkDetectionError
 from ..failures import unexpected_failure
-from ..files.dataset import Case, Dataset
-from ..landmarks import LandmarkSet
+from ..files.dataset import Dataset
+from ..landmarks import Detection, LandmarkSet
 from ..volume import Volume
+from .assembly import assembled
 from .baselines import mean_position_baseline, translated_mean_shape_oracle
-from .derived import summarise_measurements, summarise_planes
-from .metrics import error_table, summarise, summarise_landmarks
-from .outcome import CaseOutcome, Evaluation
-from .predictions import FolderPredictor, ModelPredictor, Predictor
+from .comparison import compared, method_titles
+from .comparison_files import method_folders, write_comparison
+from .outcome import CaseOutcome, Evaluation, Study
+from .plane_images import plane_image_similarities
+from .predictions import FolderPredictor, HeldPredictor, ModelPredictor, Predictor
 from .reference import Reference
 from .report_files import write_report
 
 if TYPE_CHECKING:
     from ..detectors.base import Detector
+    from ..models.card import ModelCard
 
 ProgressCallback = Callable[[float, str], None]
 
@@ -38,7 +39,7 @@ def evaluate_model(
     seed: int = 0,
     progress: ProgressCallback | None = None,
 ) -> dict[str, Any]:
-    """Evaluate as `evaluate` does, and write report.json, errors.csv and index.html.
+    """Evaluate as `evaluate` does, and write the report: see `write_report`.
 
     Args:
         output: folder for the report; made if need be.
@@ -55,6 +56,43 @@ def evaluate_model(
     evaluation = _evaluate(reference, predictor, progress)
     write_report(evaluation, output)
     return dict(evaluation.report)
+
+
+def evaluate_models(
+    dataset: Dataset,
+    split: str,
+    models: Sequence[Detector | Path],
+    output: Path,
+    *,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> dict[str, Any]:
+    """Evaluate several models on the same cases, and write each one's report and their comparison.
+
+    Args:
+        models: detectors, or folders with one prediction a case.
+        output: folder for the comparison; each report lies in a folder of the model's name in it, and is written as
+            soon as its model is done.
+
+    Returns:
+        The contents of the comparison's report.json.
+
+    Raises:
+        LandmarkDetectionError: as `evaluate`, if the models have no landmark in common, or if the output cannot be
+            written.
+    """
+    predictors = [_predictor(model, seed) for model in models]
+    references = [Reference.load(dataset, split, _common_labels(dataset, one)) for one in predictors]
+    titles = method_titles([predictor.identity() for predictor in predictors])
+    evaluations = {}
+    _check_writable(output)
+    for index, (title, folder) in enumerate(method_folders(titles).items()):
+        tell = progress and (lambda done, text, index=index: progress((index + done) / len(models), text))
+        evaluations[title] = _evaluate(references[index], predictors[index], tell)
+        write_report(evaluations[title], output / folder)
+    comparison = compared(evaluations)
+    write_comparison(comparison, output)
+    return dict(comparison.report)
 
 
 def evaluate(
@@ -83,13 +121,41 @@ def evaluate(
     return _evaluate(Reference.load(dataset, split, _common_labels(dataset, predictor)), predictor, progress)
 
 
+def evaluate_predictions(reference: Reference, detections: Mapping[str, Detection], card: ModelCard) -> Evaluation:
+    """Compare detections that were made earlier with the truth, for example those of one fold of a cross-validation.
+
+    Args:
+        reference: the cases and the landmarks; their images are read again, to know which truths they show.
+        detections: by the name of the case; a case without one counts as failed.
+        card: of the model that made them.
+    """
+    return _evaluate(reference, HeldPredictor(detections, card), None)
+
+
 def _predictor(model: Detector | Path, seed: int) -> Predictor:
     return FolderPredictor(model) if isinstance(model, Path) else ModelPredictor(model, seed)
 
 
 def _evaluate(reference: Reference, predictor: Predictor, progress: ProgressCallback | None) -> Evaluation:
-    outcomes = tuple(_evaluate_cases(reference, predictor, progress or (lambda _fraction, _text: None)))
-    return _evaluation(reference, predictor, outcomes)
+    outcomes = list(_evaluate_cases(reference, predictor, progress or (lambda _fraction, _text: None)))
+    return assembled(_study(reference, predictor), _with_baselines(reference, outcomes))
+
+
+def _study(reference: Reference, predictor: Predictor) -> Study:
+    dataset = reference.dataset
+    return Study(
+        dataset=dataset.name,
+        split=reference.split,
+        dimension=dataset.dimension,
+        labels=reference.labels,
+        unknown_labels=tuple(label for label in dataset.labels if label not in reference.labels),
+        interchangeable=dataset.interchangeable,
+        thresholds_mm=dataset.sdr_thresholds_mm,
+        observers=tuple(reference.observers),
+        model=predictor.identity(),
+        planes=tuple(predictor.planes),
+        measurements=tuple(predictor.measurements),
+    )
 
 
 def _common_labels(dataset: Dataset, predictor: Predictor) -> tuple[str, ...]:
@@ -114,18 +180,23 @@ def _check_writable(output: Path) -> None:
 def _evaluate_cases(reference: Reference, predictor: Predictor, progress: ProgressCallback) -> Iterator[CaseOutcome]:
     for index, (case, truth) in enumerate(zip(reference.cases, reference.truths, strict=True)):
         progress(index / len(reference.cases), case.name)
-        yield _evaluate_case(case, truth, predictor)
+        readings = {name: sets[index] for name, sets in reference.observers.items()}
+        yield _evaluate_case(CaseOutcome(case, truth, truth, readings), predictor)
     progress(1.0, "Writing the report")
 
 
-def _evaluate_case(case: Case, truth: LandmarkSet, predictor: Predictor) -> CaseOutcome:
-    outcome = CaseOutcome(case, truth, None)
+def _evaluate_case(outcome: CaseOutcome, predictor: Predictor) -> CaseOutcome:
+    """The outcome of a case with all that its volume is needed for."""
     try:
-        volume = case.read_volume()
-        outcome = dataclasses.replace(outcome, counted_truth=_inside(volume, truth))
-        outcome = dataclasses.replace(outcome, prediction=predictor.predict(case.name, volume))
-        errors_mm = predictor.shape_space_error_mm(volume, outcome.counted_truth)
-        return dataclasses.replace(outcome, shape_space_mm=errors_mm)
+        volume = outcome.case.read_volume()
+        outcome = dataclasses.replace(outcome, counted_truth=_inside(volume, outcome.truth))
+        prediction = predictor.predict(outcome.case.name, volume)
+        outcome = dataclasses.replace(outcome, prediction=prediction)
+        return dataclasses.replace(
+            outcome,
+            shape_space_mm=predictor.shape_space_error_mm(volume, outcome.counted_truth),
+            plane_images=plane_image_similarities(volume, predictor.planes, outcome.truth, prediction.positions),
+        )
     except DetectionCancelled:
         raise
     except LandmarkDetectionError as error:
@@ -140,65 +211,13 @@ def _inside(volume: Volume, truth: LandmarkSet) -> LandmarkSet:
     return LandmarkSet({label: truth[label] for label, inside in zip(present, is_inside, strict=True) if inside})
 
 
-def _evaluation(reference: Reference, predictor: Predictor, outcomes: tuple[CaseOutcome, ...]) -> Evaluation:
-    labels, pairs = reference.labels, reference.dataset.interchangeable
+def _with_baselines(reference: Reference, outcomes: Sequence[CaseOutcome]) -> list[CaseOutcome]:
+    if not reference.training:
+        return list(outcomes)
     truths = [outcome.counted_truth for outcome in outcomes]
-    flagged = [outcome.prediction.flagged if outcome.prediction else () for outcome in outcomes]
-    table = error_table(truths, _positions(outcomes), labels, pairs, flagged)
-    mean_position = oracle = None
-    if reference.training:
-        mean_position = error_table(truths, mean_position_baseline(reference.training, truths), labels, pairs)
-        oracle = error_table(truths, translated_mean_shape_oracle(reference.training, truths), labels, pairs)
-    observers = {
-        name: error_table(_shared(truths, readings), readings, labels, pairs)
-        for name, readings in reference.observers.items()
-    }
-    thresholds = reference.dataset.sdr_thresholds_mm
-    report = {
-        **_description(reference, predictor, outcomes),
-        "overall": summarise(table, thresholds, _mean_seconds(outcomes)),
-        "per_landmark": summarise_landmarks(table, thresholds),
-        "mean_position_baseline": mean_position and summarise(mean_position, thresholds),
-        "translated_mean_shape_oracle": oracle and summarise(oracle, thresholds),
-        "observers": {name: summarise(one, thresholds) for name, one in observers.items()},
-        "planes": summarise_planes(predictor.planes, reference.truths, _positions(outcomes)),
-        "measurements": summarise_measurements(predictor.measurements, reference.truths, _positions(outcomes)),
-        "shape_space_mm": _mean_shape_space_mm(outcomes),
-    }
-    return Evaluation(report, outcomes, table, mean_position, oracle, observers)
-
-
-def _description(reference: Reference, predictor: Predictor, outcomes: Sequence[CaseOutcome]) -> dict[str, Any]:
-    """The part of a report that says what was evaluated on what, and what went wrong."""
-    return {
-        "dataset": reference.dataset.name,
-        "split": reference.split,
-        "model": dataclasses.asdict(predictor.identity()),
-        "cases": len(outcomes),
-        "landmarks": len(reference.labels),
-        "landmarks_unknown_to_model": [one for one in reference.dataset.labels if one not in reference.labels],
-        "failed": [{"case": one.case.name, "message": one.message} for one in outcomes if one.message],
-    }
-
-
-def _positions(outcomes: Sequence[CaseOutcome]) -> list[LandmarkSet | None]:
-    return [outcome.prediction and outcome.prediction.positions for outcome in outcomes]
-
-
-def _shared(truths: Sequence[LandmarkSet], readings: Sequence[LandmarkSet]) -> list[LandmarkSet]:
-    """The truth at the points an observer placed: what an observer did not read is no failure."""
+    means = mean_position_baseline(reference.training, truths)
+    oracles = translated_mean_shape_oracle(reference.training, truths)
     return [
-        LandmarkSet({label: truth[label] for label in truth if reading.get(label) is not None})
-        for truth, reading in zip(truths, readings, strict=True)
+        dataclasses.replace(outcome, mean_position=mean, oracle=oracle)
+        for outcome, mean, oracle in zip(outcomes, means, oracles, strict=True)
     ]
-
-
-def _mean_seconds(outcomes: Sequence[CaseOutcome]) -> float | None:
-    seconds = [one.prediction.seconds for one in outcomes if one.prediction and one.prediction.seconds is not None]
-    return float(np.mean(seconds)) if seconds else None
-
-
-def _mean_shape_space_mm(outcomes: Sequence[CaseOutcome]) -> float | None:
-    errors = [outcome.shape_space_mm for outcome in outcomes if outcome.shape_space_mm is not None]
-    known = np.array([error for case_errors in errors for error in case_errors if not np.isnan(error)])
-    return float(known.mean()) if len(known) else None

@@ -1,79 +1,103 @@
-"""Figures of a report, as PNG."""
+"""Figures of errors, as PNG."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..geometry import FloatArray
 from ..pictures import png_bytes
-from .metrics import ErrorTable
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-_INK = "#24323d"
-_MODEL_COLOUR = "#0b6e8f"
-_RIVAL_COLOURS = ("#b0b7bd", "#e08a1e", "#7a5195", "#5a9e5f", "#c2185b")
-_PIXELS_PER_INCH = 120
+from .figure_style import FAINT, INK, METHOD_COLOURS, RIVAL_COLOURS, new_figure, tidy
+from .metrics import ErrorTable, case_means_mm
 
 
-def cumulative_error_curve(tables: Mapping[str, ErrorTable], thresholds_mm: Sequence[float]) -> bytes:
-    """Share of the counted points within each error; the first table is the model, the others its rivals.
+def cumulative_error_curve(
+    methods: Mapping[str, ErrorTable], rivals: Mapping[str, ErrorTable], thresholds_mm: Sequence[float]
+) -> bytes:
+    """Share of the counted points within each error, of the methods and of what stands beside them.
 
     A point without a prediction is never reached, so such a curve ends below 100 %.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure((7.2, 3.8), dpi=_PIXELS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(7.2, 3.8)
     axes = figure.subplots()
-    limit_mm = _curve_limit_mm(next(iter(tables.values())), thresholds_mm)
-    for (name, table), colour in zip(tables.items(), chain([_MODEL_COLOUR], cycle(_RIVAL_COLOURS)), strict=False):
+    limit_mm = max(_curve_limit_mm(table, thresholds_mm) for table in methods.values())
+    widths = chain([2.5] * len(methods), cycle([1.4]))
+    colours = chain(_colours(METHOD_COLOURS, len(methods)), cycle(RIVAL_COLOURS))
+    for (name, table), colour, width in zip({**methods, **rivals}.items(), colours, widths, strict=False):
         errors = np.sort(table.errors_mm[~np.isnan(table.errors_mm)])
         share = 100.0 * np.arange(len(errors) + 1) / max(int(table.is_counted.sum()), 1)
         steps = np.append(errors, max(limit_mm, errors.max(initial=0.0)))
-        line = {"color": colour, "linewidth": 2.5 if colour == _MODEL_COLOUR else 1.6}
+        line = {"color": colour, "linewidth": width}
         axes.step(np.append(0.0, steps), np.append(0.0, share), where="post", label=name, **line)
     for threshold_mm in thresholds_mm:
-        axes.axvline(threshold_mm, color="#d5dade", linewidth=0.8, linestyle=":", zorder=0)
+        axes.axvline(threshold_mm, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
     axes.set(xlim=(0, limit_mm), ylim=(0, 101), xlabel="Error (mm)", ylabel="Landmarks within this error (%)")
-    axes.legend(frameon=False, fontsize=8, labelcolor=_INK)
-    _tidy(axes)
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    tidy(axes)
     return png_bytes(figure)
 
 
 def landmark_boxes(table: ErrorTable) -> bytes:
     """Errors of each landmark: box (quartiles), whiskers (1.5 interquartile ranges) and every single case."""
-    from matplotlib.figure import Figure
-
     count = len(table.labels)
-    figure = Figure((7.2, 0.9 + 0.26 * count), dpi=_PIXELS_PER_INCH, facecolor="white", layout="constrained")
+    figure = new_figure(7.2, 0.9 + 0.26 * count)
     axes = figure.subplots()
     rows = np.arange(count)[::-1]
     errors = [column[~np.isnan(column)] for column in table.errors_mm.T]
-    line = {"color": _MODEL_COLOUR, "linewidth": 1.2}
+    line = {"color": METHOD_COLOURS[0], "linewidth": 1.2}
     styles = {"boxprops": line, "whiskerprops": line, "capprops": line, "medianprops": {**line, "linewidth": 2.5}}
     axes.boxplot(errors, positions=rows, orientation="horizontal", widths=0.6, showfliers=False, **styles)
     scatter = np.random.default_rng(0)
     for row, values in zip(rows, errors, strict=True):
         heights = row + scatter.uniform(-0.18, 0.18, len(values))
-        axes.plot(values, heights, "o", color=_MODEL_COLOUR, alpha=0.35, markersize=3, markeredgewidth=0)
+        axes.plot(values, heights, "o", color=METHOD_COLOURS[0], alpha=0.35, markersize=3, markeredgewidth=0)
     axes.set_yticks(rows, table.labels)
     axes.set(xlim=(0, None), xlabel="Error (mm)")
-    _tidy(axes)
+    tidy(axes)
     return png_bytes(figure)
 
 
+def landmark_means(methods: Mapping[str, ErrorTable]) -> bytes:
+    """Mean error of each landmark, a dot for each method, so that lines of landmarks can be read across."""
+    labels = next(iter(methods.values())).labels
+    figure = new_figure(7.2, 1.1 + 0.24 * len(labels))
+    axes = figure.subplots()
+    rows = np.arange(len(labels))[::-1]
+    axes.hlines(rows, 0, 1, color=FAINT, linewidth=0.8, zorder=0, transform=axes.get_yaxis_transform())
+    for (name, table), colour in zip(methods.items(), _colours(METHOD_COLOURS, len(methods)), strict=True):
+        axes.plot(case_means_mm(table.errors_mm.T), rows, "o", color=colour, markersize=6, alpha=0.85, label=name)
+    axes.set_yticks(rows, labels)
+    axes.set(xlim=(0, None), xlabel="Mean error (mm)")
+    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    tidy(axes)
+    return png_bytes(figure)
+
+
+def case_means(methods: Mapping[str, ErrorTable]) -> bytes:
+    """Mean error of every case: a column for each method, a line for each case, as the paired test sees them."""
+    means = np.array([case_means_mm(table.errors_mm) for table in methods.values()])
+    columns = np.arange(len(methods))
+    figure = new_figure(7.2, 3.6)
+    axes = figure.subplots()
+    axes.plot(columns, means, "-", color=FAINT, linewidth=0.9, zorder=0)
+    for column, colour in zip(columns, _colours(METHOD_COLOURS, len(methods)), strict=True):
+        known: FloatArray = means[column][~np.isnan(means[column])]
+        axes.plot(np.full(len(known), column), known, "o", color=colour, markersize=4, alpha=0.7, markeredgewidth=0)
+        if len(known):
+            axes.hlines(np.median(known), column - 0.15, column + 0.15, color=colour, linewidth=2.5)
+    axes.set_xticks(columns, list(methods))
+    axes.set(ylim=(0, None), xlim=(-0.5, len(methods) - 0.5), ylabel="Mean error of a case (mm)")
+    tidy(axes)
+    return png_bytes(figure)
+
+
+def _colours(colours: Sequence[str], count: int) -> list[str]:
+    return [colours[index % len(colours)] for index in range(count)]
+
+
 def _curve_limit_mm(table: ErrorTable, thresholds_mm: Sequence[float]) -> float:
-    """Far enough for the thresholds and nearly all of the model's errors."""
+    """Far enough for the thresholds and nearly all of a method's errors."""
     errors = table.errors_mm[~np.isnan(table.errors_mm)]
     return max(2.0 * max(thresholds_mm), float(np.percentile(errors, 98)) if len(errors) else 0.0)
-
-
-def _tidy(axes: Axes) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8, colors=_INK)
-    for label in (axes.xaxis.label, axes.yaxis.label):
-        label.set(color=_INK, fontsize=9)

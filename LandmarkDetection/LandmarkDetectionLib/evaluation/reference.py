@@ -37,15 +37,33 @@ class Reference:
         Raises:
             LandmarkDetectionError: if there is no such split, it holds no truth, or a file cannot be read.
         """
-        cases = tuple(dataset.split(split))
+        has_training = DEFAULT_SPLIT in (dataset.splits or {DEFAULT_SPLIT: ()})
+        training = dataset.split(DEFAULT_SPLIT) if has_training else ()
+        return cls.of_cases(dataset, split, labels, dataset.split(split), training)
+
+    @classmethod
+    def of_cases(
+        cls, dataset: Dataset, split: str, labels: Sequence[str], cases: Sequence[Case], training: Sequence[Case]
+    ) -> Reference:
+        """Read the landmarks of any cases of a dataset, for example of one fold of a cross-validation.
+
+        Args:
+            dataset: to which the cases belong.
+            split: what the report calls these cases.
+            labels: the landmarks to compare.
+            cases: those to compare with.
+            training: those that the baselines may know.
+
+        Raises:
+            LandmarkDetectionError: if the cases hold no truth, or a file cannot be read.
+        """
         truths = tuple(_landmarks(case) for case in cases)
         if not any(truth.get(label) is not None for truth in truths for label in labels):
             message = f'The split "{split}" of {dataset.name} has no landmarks to compare with: choose another split.'
             raise LandmarkDetectionError(message)
-        has_training = DEFAULT_SPLIT in (dataset.splits or {DEFAULT_SPLIT: ()})
-        training = tuple(_landmarks(case) for case in dataset.split(DEFAULT_SPLIT)) if has_training else ()
+        known = tuple(_landmarks(case) for case in training)
         observers = {name: tuple(_landmarks(case, name) for case in cases) for name in dataset.observers}
-        return cls(dataset, split, tuple(labels), cases, truths, training, observers)
+        return cls(dataset, split, tuple(labels), tuple(cases), truths, known, observers)
 
 
 def _landmarks(case: Case, observer: str | None = None) -> LandmarkSet:

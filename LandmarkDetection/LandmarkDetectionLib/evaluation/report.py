@@ -1,112 +1,88 @@
-"""A report as tables of text: the model beside its baselines and the observers."""
+"""A report as plain text: the model beside its baselines and the observers, and what else it found, briefly."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..text_table import text_table
+from .cells import Rows, interval, millimetres, percent, probability, signed, threshold
+from .report_tables import accuracy_rows, measurement_rows, plane_rows
 
-Summary = Mapping[str, Any]
-
-ABSENT = "–"
-MEAN_POSITION_TITLE = "Mean position (no image)"
-ORACLE_TITLE = "Mean shape at the true centroid (oracle)"
+Report = Mapping[str, Any]
 
 
-def comparison(report: Mapping[str, Any]) -> dict[str, Summary]:
-    """Summaries by title, the model first."""
-    rows = {
-        report["model"]["name"]: report["overall"],
-        MEAN_POSITION_TITLE: report["mean_position_baseline"],
-        ORACLE_TITLE: report["translated_mean_shape_oracle"],
-    }
-    rows |= {observer_title(name): summary for name, summary in report["observers"].items()}
-    return {title: summary for title, summary in rows.items() if summary is not None}
-
-
-def observer_title(name: str) -> str:
-    """How an observer is called."""
-    return f"Observer {name}"
-
-
-def columns(summary: Summary) -> dict[str, str]:
-    """The cells of one row by column heading."""
-    return {
-        "MRE ± SD (mm)": f"{millimetres(summary['mre_mm'])} ± {millimetres(summary['sd_mm'])}",
-        "Median (IQR)": f"{millimetres(summary['median_mm'])} ({millimetres(summary['iqr_mm'])})",
-        "95 %": millimetres(summary["p95_mm"]),
-        "Max": millimetres(summary["max_mm"]),
-        **{f"≤ {limit} mm": percent(share) for limit, share in summary["sdr"].items()},
-        "Missing": str(summary["missing"]),
-        "No prediction": str(summary["failed"]),
-    }
-
-
-def format_summary(report: Mapping[str, Any]) -> str:
+def format_summary(report: Report) -> str:
     """A report as plain text: the model's numbers with the baselines beside them."""
-    lines = [_heading(report), "", _text({title: columns(one) for title, one in comparison(report).items()})]
-    if report["overall"]["seconds_per_case"] is not None:
-        lines += ["", f"Seconds per case: {report['overall']['seconds_per_case']:.2f}"]
-    if report["shape_space_mm"] is not None:
-        lines += ["", f"Error of the model's shape space alone: {millimetres(report['shape_space_mm'])} mm"]
+    lines = [_heading(report), "", rows_as_text(accuracy_rows(report)), "", *findings(report)]
     for title, rows in (("Plane", plane_rows(report)), ("Measurement", measurement_rows(report))):
         if rows:
-            lines += ["", _text(rows, title)]
+            lines += ["", rows_as_text(rows, title)]
     if report["landmarks_unknown_to_model"]:
         lines += ["", f"Not found by this model: {', '.join(report['landmarks_unknown_to_model'])}"]
     lines += [f"\n{one['case']}: {one['message']}" for one in report["failed"]]
     return "\n".join(lines)
 
 
-def _heading(report: Mapping[str, Any]) -> str:
+def findings(report: Report) -> Iterator[str]:
+    """What a report found beside the errors, a line each."""
+    yield _means(report)
+    if report["landmarks"] > 1:
+        found = report["identification"]
+        yield (
+            f"Right level: {percent(found['right_level_rate'])} of the points, "
+            f"{found['cases_all_right']} of {found['cases']} cases in full"
+        )
+    if report["absence"]["absent"] or report["absence"]["flagged"]:
+        found = report["absence"]
+        yield (
+            f"Missing landmarks: recall {percent(found['recall'])} of {found['absent']}, "
+            f"precision {percent(found['precision'])}, {found['false_alarms']} false alarms"
+        )
+    if report["uncertainty"] is not None:
+        yield from _doubts(report["uncertainty"])
+    if report["shape_space_mm"] is not None:
+        yield f"Error of the model's shape space alone: {millimetres(report['shape_space_mm'])} mm"
+    if report["overall"]["seconds_per_case"] is not None:
+        yield f"Seconds per case: {report['overall']['seconds_per_case']:.2f}"
+
+
+def rows_as_text(rows: Rows, corner: str = "") -> str:
+    """A table for the terminal."""
+    headings = [corner, *next(iter(rows.values()))]
+    return text_table(headings, [[title, *row.values()] for title, row in rows.items()])
+
+
+def _means(report: Report) -> str:
+    cases, landmarks = report["macro"]["cases"], report["macro"]["landmarks"]
+    outliers = report["overall"]["outliers"]
+    return (
+        f"Mean of the cases' means {millimetres(cases['mre_mm'])} ± {millimetres(cases['sd_mm'])} mm, "
+        f"of the landmarks' means {millimetres(landmarks['mre_mm'])} ± {millimetres(landmarks['sd_mm'])} mm; "
+        f"outliers above {threshold(outliers['threshold_mm'])} mm: {outliers['count']} ({percent(outliers['share'])})"
+    )
+
+
+def _doubts(uncertainty: Mapping[str, Any]) -> Iterator[str]:
+    found = uncertainty["correlation"]["points"]
+    if found["pearson_r"] is not None:
+        yield (
+            f"Spread against error: Pearson {signed(found['pearson_r'])} (p {probability(found['pearson_p'])}), "
+            f"Spearman {signed(found['spearman_r'])} (p {probability(found['spearman_p'])}), {found['points']} points"
+        )
+    if uncertainty["radius90"] is not None:
+        radius = uncertainty["radius90"]
+        yield (
+            f"90 % radius, {millimetres(radius['mean_radius_mm'])} mm on average: holds the truth in "
+            f"{percent(radius['coverage'])} ({interval(radius['interval95'])} by case bootstrap)"
+        )
+    if uncertainty["regions"] is not None:
+        levels = uncertainty["regions"]["levels"].items()
+        shares = ", ".join(f"{100 * float(level):g} %: {percent(one['coverage'])}" for level, one in levels)
+        yield f"Regions of the covariance hold the truth in: {shares}"
+
+
+def _heading(report: Report) -> str:
     model = f"{report['model']['name']} {report['model']['version']}".strip()
     counts = f"{report['cases']} cases, {report['landmarks']} landmarks, {report['overall']['points']} points"
     return f"{model} on {report['dataset']}, split {report['split']}: {counts}"
-
-
-def plane_rows(report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Cells by plane and column heading."""
-    return {
-        name: {
-            "Offset (mm)": _mean_and_sd(errors["offset_mm"]),
-            "Normal (°)": _mean_and_sd(errors["normal_angle_deg"]),
-            "In-plane (°)": _mean_and_sd(errors["in_plane_angle_deg"]),
-            "Cases": str(errors["cases"]),
-            "Failed": str(errors["failed"]),
-        }
-        for name, errors in report["planes"].items()
-    }
-
-
-def measurement_rows(report: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Cells by measurement and column heading."""
-    return {
-        f"{name} ({errors['unit']})": {
-            "Mean truth": millimetres(errors["mean_true"]),
-            "Mean absolute error": millimetres(errors["mean_absolute_error"]),
-            "Relative (%)": millimetres(errors["mean_absolute_percentage_error"]),
-            "Cases": str(errors["cases"]),
-            "Failed": str(errors["failed"]),
-        }
-        for name, errors in report["measurements"].items()
-    }
-
-
-def millimetres(value: float | None) -> str:
-    """Two decimals, or a dash."""
-    return ABSENT if value is None else f"{value:.2f}"
-
-
-def percent(share: float | None) -> str:
-    """A share as a percentage, or a dash."""
-    return ABSENT if share is None else f"{100.0 * share:.1f} %"
-
-
-def _mean_and_sd(spread: Mapping[str, float | None]) -> str:
-    return f"{millimetres(spread['mean'])} ± {millimetres(spread['sd'])}"
-
-
-def _text(rows: Mapping[str, Mapping[str, str]], corner: str = "") -> str:
-    headings = [corner, *next(iter(rows.values()))]
-    return text_table(headings, [[title, *row.values()] for title, row in rows.items()])

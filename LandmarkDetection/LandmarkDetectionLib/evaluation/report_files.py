@@ -1,132 +1,133 @@
-"""The report of an evaluation on disk: report.json, errors.csv and index.html."""
+"""The report of an evaluation on disk: report.json, its tables as CSV, and index.html."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..files.atomic import whole_file
-from ..files.results import DETECTED, FAILED, MISSING
-from ..geometry import RAS_TO_LPS, apply_affine
-from ..landmarks import LandmarkSet
 from ..models.card import NOT_A_MEDICAL_DEVICE
 from ..pages import render_page
-from ..pictures import COLOURS, landmark_picture
+from ..pictures import COLOURS
+from .agreement_figures import axis_agreement, measurement_agreement
+from .assembly import measured_by_name
+from .cells import Rows, millimetres, percent, signed
 from .figures import cumulative_error_curve, landmark_boxes
 from .metrics import summarise_landmarks
 from .outcome import Evaluation
-from .report import (
-    MEAN_POSITION_TITLE,
-    ORACLE_TITLE,
-    columns,
-    comparison,
+from .report_csv import write_tables
+from .report_tables import (
+    absence_rows,
+    accuracy_rows,
+    average_rows,
+    axis_rows,
+    bin_rows,
+    correlation_rows,
+    coverage_rows,
+    identification_rows,
+    landmark_rows,
     measurement_rows,
-    millimetres,
-    observer_title,
     plane_rows,
+    test_rows,
 )
+from .rivals import observer_title, rival_tables
+from .uncertainty_figures import spread_and_error
+from .worst_cases import worst_cases
 
 REPORT_FILE = "report.json"
-_WORST_CASES = 6
-_PICTURE_HEIGHT_PX, _VOLUME_HEIGHT_PX = 520, 360
 
 
 def write_report(evaluation: Evaluation, output: Path) -> None:
-    """Write the three files, each whole or not at all.
+    """Write report.json, errors.csv, cases.csv, landmarks.csv and index.html, each whole or not at all.
 
     Raises:
         LandmarkDetectionError: if the folder cannot be written to.
     """
-    with whole_file(output / "errors.csv") as path, path.open("w", newline="", encoding="utf-8") as stream:
-        csv.writer(stream).writerows(_error_rows(evaluation))
+    write_tables(evaluation, output)
+    write_page_and_json(_page(evaluation), evaluation.report, output)
+
+
+def write_page_and_json(page: str, report: Mapping[str, Any], output: Path) -> None:
+    """Write index.html, then report.json: where that is, all is."""
     with whole_file(output / "index.html") as path:
-        path.write_text(_page(evaluation), encoding="utf-8")
+        path.write_text(page, encoding="utf-8")
     with whole_file(output / REPORT_FILE) as path:
-        path.write_text(json.dumps(evaluation.report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _error_rows(evaluation: Evaluation) -> Iterator[list[str]]:
-    """One row per counted point; positions in LPS, as in every file."""
-    yield ["case", "label", "status", "error_mm", "l", "p", "s", "true_l", "true_p", "true_s"]
-    table = evaluation.table
-    for row, column in np.argwhere(table.is_counted):
-        error_mm = table.errors_mm[row, column]
-        status = FAILED if np.isnan(error_mm) else MISSING if table.is_flagged[row, column] else DETECTED
-        pair_ras = np.stack([table.predicted_ras[row, column], table.true_ras[row, column]])
-        positions = apply_affine(RAS_TO_LPS, pair_ras) + 0.0  # no negative zeros
-        numbers = ["" if np.isnan(number) else f"{number:.4f}" for number in (error_mm, *positions.ravel())]
-        yield [evaluation.outcomes[row].case.name, table.labels[column], status, *numbers]
+        path.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _page(evaluation: Evaluation) -> str:
-    report = evaluation.report
-    tables = {
-        report["model"]["name"]: evaluation.table,
-        MEAN_POSITION_TITLE: evaluation.mean_position,
-        ORACLE_TITLE: evaluation.oracle,
-        **{observer_title(name): table for name, table in evaluation.observers.items()},
-    }
-    tables = {title: table for title, table in tables.items() if table is not None}
-    thresholds_mm = [float(limit) for limit in report["overall"]["sdr"]]
+    report, table, study = evaluation.report, evaluation.table, evaluation.study
     return render_page(
         "evaluation.html",
         report=report,
-        comparison={title: columns(summary) for title, summary in comparison(report).items()},
-        landmarks=_landmark_rows(evaluation),
-        planes=plane_rows(report),
-        measurements=measurement_rows(report),
+        rows=_tables(evaluation),
+        landmarks_beside=_landmarks_beside(evaluation),
         millimetres=millimetres,
-        curve=_base64(cumulative_error_curve(tables, thresholds_mm)),
-        boxes=_base64(landmark_boxes(evaluation.table)),
-        worst=list(_worst_cases(evaluation)),
+        percent=percent,
+        inline=inline_png,
+        curve=cumulative_error_curve({study.model.name: table}, rival_tables(evaluation), study.thresholds_mm),
+        boxes=landmark_boxes(table),
+        worst=list(worst_cases(evaluation)),
         colours=COLOURS,
         not_a_medical_device=NOT_A_MEDICAL_DEVICE,
+        **_further_figures(evaluation),
     )
 
 
-def _landmark_rows(evaluation: Evaluation) -> dict[str, dict[str, str]]:
-    """Each landmark's cells, the baselines' means right beside the model's."""
-    baselines = {"Mean position": evaluation.mean_position, "Oracle": evaluation.oracle}
-    beside = {heading: summarise_landmarks(table) for heading, table in baselines.items() if table is not None}
+def inline_png(png: bytes) -> str:
+    """The address of a picture that is part of the page."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def _tables(evaluation: Evaluation) -> dict[str, Rows]:
+    report = evaluation.report
+    uncertainty = report["uncertainty"]
+    doubts = {"correlation": correlation_rows, "coverage": coverage_rows, "bins": bin_rows}
+    return {
+        "accuracy": accuracy_rows(report),
+        "averages": average_rows(report),
+        "landmarks": landmark_rows(report),
+        "tests": test_rows(report["tests"]),
+        "identification": identification_rows(report),
+        "absence": absence_rows(report),
+        "axes": axis_rows(report["agreement"]),
+        "planes": plane_rows(report),
+        "measurements": measurement_rows(report),
+        **{name: make(uncertainty) if uncertainty else {} for name, make in doubts.items()},
+    }
+
+
+def _further_figures(evaluation: Evaluation) -> dict[str, bytes | None]:
+    report, table, study = evaluation.report, evaluation.table, evaluation.study
+    uncertainty, has_errors = report["uncertainty"], report["overall"]["mre_mm"] is not None
+    has_regions = uncertainty is not None and uncertainty["regions"] is not None
+    measured = measured_by_name(study, evaluation.outcomes)
+    units = {definition.name: definition.unit for definition in study.measurements}
+    return {
+        "axes": axis_agreement(table, study.dimension) if has_errors else None,
+        "measured": measurement_agreement(measured, units) if measured else None,
+        "doubts": spread_and_error(table, evaluation.confidence, uncertainty) if has_regions else None,
+    }
+
+
+def _landmarks_beside(evaluation: Evaluation) -> Rows:
+    """Each landmark's mean error beside the baselines' and observers', its shift, level and coverage."""
+    report, uncertainty = evaluation.report, evaluation.report["uncertainty"]
+    tables = {"Mean position": evaluation.mean_position, "Oracle": evaluation.oracle}
+    tables |= {observer_title(name): table for name, table in evaluation.observers.items()}
+    beside = {title: summarise_landmarks(table) for title, table in tables.items() if table is not None}
     rows = {}
-    for label, summary in evaluation.report["per_landmark"].items():
-        (heading, cell), *others = columns(summary).items()
-        means = {title: millimetres(summaries[label]["mre_mm"]) for title, summaries in beside.items()}
-        rows[label] = {heading: cell, **means, **dict(others)}
-    return rows
-
-
-def _worst_cases(evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """The cases with the largest single errors, each with a picture through that landmark."""
-    table = evaluation.table
-    errors_mm = np.where(np.isnan(table.errors_mm), -1.0, table.errors_mm)
-    columns_of_largest = errors_mm.argmax(axis=1)
-    largest_mm = errors_mm.max(axis=1)
-    rows = [row for row in np.argsort(-largest_mm, kind="stable") if largest_mm[row] >= 0.0]
-    for row in rows[:_WORST_CASES]:
-        label = table.labels[columns_of_largest[row]]
-        case = evaluation.outcomes[row].case
-        positions = (table.predicted_ras[row], table.true_ras[row])
-        predicted, truth = (LandmarkSet.from_array(table.labels, one) for one in positions)
-        volume = case.read_volume()
-        is_picture = volume.dimension == 2
-        height_px = _PICTURE_HEIGHT_PX if is_picture else _VOLUME_HEIGHT_PX
-        picture = landmark_picture(volume, predicted, truth, focus_ras=truth[label], named=[label], height_px=height_px)
-        yield {
-            "case": case.name,
-            "label": label,
-            "max_mm": largest_mm[row],
-            "mean_mm": float(np.nanmean(table.errors_mm[row])),
-            "is_picture": is_picture,
-            "png": _base64(picture),
+    for label, summary in report["per_landmark"].items():
+        shifts = report["agreement"]["per_landmark"][label]
+        rows[label] = {
+            "MRE (mm)": millimetres(summary["mre_mm"]),
+            **{title: millimetres(summaries[label]["mre_mm"]) for title, summaries in beside.items()},
+            **{f"Shift {axis}": signed(limits["bias"]) for axis, limits in shifts.items()},
+            "Right level": percent(report["identification"]["per_landmark"][label]),
         }
-
-
-def _base64(png: bytes) -> str:
-    return base64.b64encode(png).decode("ascii")
+        if uncertainty is not None and uncertainty["radius90"] is not None:
+            rows[label]["In 90 % radius"] = percent(uncertainty["radius90"]["per_landmark"][label])
+    return rows
