@@ -312,7 +312,7 @@ def test_options_replace_settings_of_the_card():
         ({"rule": "D"}, "rule must be 'A' or 'B' or 'C'"),
         ({"iterations": "many"}, "iterations must be a whole number"),
         ({"iterations": "-1"}, "iterations must not be negative"),
-        ({"steps": "3"}, "steps is not a known field"),
+        ({"steps": "3"}, "steps is not a known field; known are: rule, confidence, random_initialisations, "),
     ],
 )
 def test_options_that_do_not_exist_are_refused(option, complaint):
