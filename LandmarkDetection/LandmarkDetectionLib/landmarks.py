@@ -11,6 +11,9 @@ from numpy.typing import ArrayLike
 from .errors import LandmarkDetectionError
 from .geometry import FloatArray, apply_affine
 
+MODELS_SEPARATOR = "+"
+"""Between the names, versions and hashes of several models that made one detection."""
+
 
 @dataclass(frozen=True)
 class LandmarkDefinition:
@@ -112,6 +115,10 @@ class DetectedLandmark:
         presence: probability in [0, 1] that the landmark lies in the volume.
         missing: whether it is flagged as not in the volume.
         radius90_mm: calibrated radius that holds the truth with 90 % probability; None if the model has no calibration.
+        evidence: the method's own, from what the volume looks like there, that it shows the landmark: the logit of a
+            probability before any calibration; None if the method has none.
+        disagreement_mm: largest distance between the positions that several models gave; None if one gave it alone.
+        needs_review: whether several models disagree by more than their uncertainties allow.
     """
 
     label: str
@@ -120,6 +127,9 @@ class DetectedLandmark:
     presence: float = 1.0
     missing: bool = False
     radius90_mm: float | None = None
+    evidence: float | None = None
+    disagreement_mm: float | None = None
+    needs_review: bool = False
 
     @property
     def spread_mm(self) -> float:
@@ -133,7 +143,7 @@ class Detection:
 
     Attributes:
         landmarks: one entry per landmark of the model, in the model's order.
-        model_name, model_version, weights_sha256: which model it was.
+        model_name, model_version, weights_sha256: which model it was; of several, each joined by "+" in one order.
         device: the device really used, for example "cpu" or "cuda:0".
         seconds: wall time of the detection, reading excluded.
         seed: seed of the random initialisations.
@@ -150,6 +160,11 @@ class Detection:
     seed: int = 0
     path_ras: FloatArray | None = None
     notes: tuple[str, ...] = field(default=())
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The name of every model that took part."""
+        return tuple(self.model_name.split(MODELS_SEPARATOR))
 
     @property
     def labels(self) -> tuple[str, ...]:

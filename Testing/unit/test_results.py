@@ -49,6 +49,8 @@ def detections(draw):
             draw(st.booleans()),
             draw(st.none() | st.floats(0, 100)),
             draw(st.none() | st.floats(-30, 30)),
+            disagreement_mm=draw(st.none() | st.floats(0, 300)),
+            needs_review=draw(st.booleans()),
         )
         for label in labels
     )
@@ -76,6 +78,7 @@ def assert_same(one, other):
         assert np.array_equal(mark.covariance_ras, copy.covariance_ras)
         assert (mark.presence, mark.missing) == (copy.presence, copy.missing)
         assert (mark.radius90_mm, mark.evidence) == (copy.radius90_mm, copy.evidence)
+        assert (mark.disagreement_mm, mark.needs_review) == (copy.disagreement_mm, copy.needs_review)
 
 
 def table(path):
@@ -92,6 +95,12 @@ class TestDetectionJson:
     def test_any_detection_comes_back_as_it_was(self, detection):
         text = json.dumps(detection_to_json(detection), allow_nan=False)
         assert_same(detection_from_json(json.loads(text)), detection)
+
+    def test_a_detection_written_before_there_was_a_consensus_can_be_read(self):
+        content = detection_to_json(a_detection())
+        for mark in content["landmarks"]:
+            del mark["disagreement_mm"], mark["needs_review"]
+        assert_same(detection_from_json(content), a_detection())
 
     def test_files_are_lps(self):
         content = detection_to_json(a_detection(path_ras=np.array([[[1.0, 2, 3], [4, 5, 6]]])))
@@ -150,6 +159,11 @@ class TestWriting:
                 "message": "Unusual field of view.",
             }
         ]
+
+    def test_landmarks_to_review_say_so_unless_they_are_missing(self, tmp_path):
+        marks = landmark("AC", needs_review=True), landmark("PC", needs_review=True, missing=True), landmark("LE")
+        ResultsFolder(tmp_path).write_case("case1", a_detection(*marks))
+        assert [row["status"] for row in table(tmp_path / "results.csv")] == ["review", "missing", "detected"]
 
     def test_planes_are_written_beside_and_go_when_they_no_longer_follow(self, tmp_path):
         plane = StandardPlane("TV", np.zeros(3), *np.eye(3), size_mm=(120.0, 90.0))

@@ -42,6 +42,9 @@ def _landmark_to_json(landmark: DetectedLandmark) -> dict[str, Any]:
         "presence": landmark.presence,
         "missing": landmark.missing,
         "radius90_mm": landmark.radius90_mm,
+        "evidence": landmark.evidence,
+        "disagreement_mm": landmark.disagreement_mm,
+        "needs_review": landmark.needs_review,
     }
 
 
@@ -73,15 +76,21 @@ def detection_from_json(content: Any) -> Detection:
 
 
 def _landmark_from_json(content: dict[str, Any]) -> DetectedLandmark:
-    radius = content["radius90_mm"]
     return DetectedLandmark(
         label=str(content["label"]),
         position_ras=_FLIP @ _array(content["position_lps"], (3,)),
         covariance_ras=_FLIP @ _array(content["covariance_lps"], (3, 3)) @ _FLIP,
         presence=float(content["presence"]),
         missing=bool(content["missing"]),
-        radius90_mm=None if radius is None else float(radius),
+        radius90_mm=_optional_number(content["radius90_mm"]),
+        evidence=_optional_number(content.get("evidence")),
+        disagreement_mm=_optional_number(content.get("disagreement_mm")),
+        needs_review=bool(content.get("needs_review")),
     )
+
+
+def _optional_number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _array(value: Any, shape: tuple[int | None, ...]) -> FloatArray:

@@ -28,8 +28,8 @@ PLANES_SUFFIX = ".planes.mrk.json"
 
 SUCCEEDED, FAILED = "succeeded", "failed"
 """Status of a case."""
-DETECTED, MISSING = "detected", "missing"
-"""Status of a landmark."""
+DETECTED, REVIEW, MISSING = "detected", "review", "missing"
+"""Status of a landmark; one on which several models disagree is to be reviewed."""
 
 
 class LandmarkRow(NamedTuple):
@@ -174,7 +174,7 @@ def _landmark_rows(case: str, detection: Detection) -> list[LandmarkRow]:
         r, a, s = landmark.position_ras
         position = ("", "", "") if landmark.missing else (f"{0.0 - r:.4f}", f"{0.0 - a:.4f}", f"{s:.4f}")
         radius = "" if landmark.radius90_mm is None else f"{landmark.radius90_mm:.3f}"
-        status = MISSING if landmark.missing else DETECTED
+        status = MISSING if landmark.missing else REVIEW if landmark.needs_review else DETECTED
         rows.append(LandmarkRow(case, landmark.label, *position, f"{landmark.presence:.4f}", radius, status))
     return rows
 
