@@ -19,7 +19,8 @@ from .pictures import landmark_picture
 from .reslicing import reslice, write_plane_png
 
 if TYPE_CHECKING:
-    from .detectors.base import Detector, ProgressCallback
+    from .detectors.base import ProgressCallback
+    from .detectors.consensus_detector import AnyDetector
     from .files.dataset import Case
     from .landmarks import Detection
     from .planes import StandardPlane
@@ -38,7 +39,7 @@ class DetectionRun:
     Args:
         output: the results folder; made if it is not there.
         with_planes: write the planes of each case and the images on them.
-        resume: keep the cases that an earlier run has done completely with the same weights and seed.
+        resume: keep the cases that an earlier run has done completely with the same models and seed.
         seed: of every detection.
 
     Raises:
@@ -64,7 +65,7 @@ class DetectionRun:
     def __exit__(self, *_: object) -> None:
         write_index_page(self.output, self.results)
 
-    def process(self, case: Case, detector: Detector, progress: ProgressCallback | None = None) -> CaseResult:
+    def process(self, case: Case, detector: AnyDetector, progress: ProgressCallback | None = None) -> CaseResult:
         """Detect one case and write all that was found, or why it failed.
 
         Raises:
@@ -76,9 +77,9 @@ class DetectionRun:
         self.results.append(result)
         return result
 
-    def _earlier_result(self, case: Case, detector: Detector) -> CaseResult | None:
+    def _earlier_result(self, case: Case, detector: AnyDetector) -> CaseResult | None:
         """What an earlier run wrote, if it is complete."""
-        if not self._folder.is_complete(case.name, detector.bundle.weights_sha256):
+        if not self._folder.is_complete(case.name, detector.card.weights_sha256):
             return None
         detection = read_detection(self.output / f"{case.name}{DETECTION_SUFFIX}")
         result = CaseResult(case.name, case.volume_path, detector.card, detection)
@@ -86,7 +87,7 @@ class DetectionRun:
         lacks_planes = self._with_planes and not all(path.is_file() for path in images)
         return None if detection.seed != self._seed or lacks_planes else result
 
-    def _new_result(self, case: Case, detector: Detector, progress: ProgressCallback | None) -> CaseResult:
+    def _new_result(self, case: Case, detector: AnyDetector, progress: ProgressCallback | None) -> CaseResult:
         log = self.output / f"{case.name}.log"
         self._remove(case, detector, log)
         try:
@@ -101,7 +102,7 @@ class DetectionRun:
         self._folder.write_failure(case.name, failure, str(detector.device))
         return CaseResult(case.name, case.volume_path, detector.card, None, failure)
 
-    def _detect_and_write(self, case: Case, detector: Detector, progress: ProgressCallback | None) -> CaseResult:
+    def _detect_and_write(self, case: Case, detector: AnyDetector, progress: ProgressCallback | None) -> CaseResult:
         """Pictures first, tables last: a case is complete once it is in the tables."""
         repairs: list[str] = []
         volume = case.read_volume(report=repairs.append)
@@ -135,7 +136,7 @@ class DetectionRun:
         stem = plane_image_stem(case_name, plane_name)
         return [self.output / f"{stem}{suffix}" for suffix in _PLANE_IMAGE_SUFFIXES]
 
-    def _remove(self, case: Case, detector: Detector, *others: Path) -> None:
+    def _remove(self, case: Case, detector: AnyDetector, *others: Path) -> None:
         """Pictures of an earlier run, or of a case that failed half-way; one that another program holds stays."""
         images = [path for plane in detector.card.planes for path in self._plane_images(case.name, plane.name)]
         for path in (thumbnail_path(self.output, case.name), *images, *others):

@@ -12,7 +12,7 @@ from typing import TypeVar
 from .errors import LandmarkDetectionError
 from .landmarks import Detection
 from .measurements import Measurement, measure
-from .models.card import ModelCard
+from .models.joint_card import AnyCard
 from .planes import StandardPlane, standard_plane
 
 Definition = TypeVar("Definition")
@@ -26,14 +26,14 @@ class CaseResult:
     Attributes:
         name: of the case; its files in the results folder begin with it.
         source: the image.
-        card: of the model that was used.
+        card: of the model that was used, or of the models.
         detection: what was found, None if the case failed.
         failure: one sentence that says why the case failed, or empty.
     """
 
     name: str
     source: Path
-    card: ModelCard
+    card: AnyCard
     detection: Detection | None
     failure: str = ""
 

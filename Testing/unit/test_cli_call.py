@@ -71,12 +71,6 @@ def test_an_absent_device_is_refused_and_never_replaced(tmp_path, device):
     assert not (tmp_path / "out").exists()
 
 
-def test_several_models_are_refused_until_there_is_a_consensus(tmp_path):
-    two = ("--model", "one", "--model", "two")
-    refused = call("detect", *two, "--input", tmp_path, "--output", tmp_path / "out")
-    assert "one --model at a time" in sentence_of(refused)
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["models", "list"], ["dataset", "check"]])
 def test_what_needs_no_network_loads_no_torch(tmp_path, arguments):
     if "check" in arguments:

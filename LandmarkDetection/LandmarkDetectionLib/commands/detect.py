@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..errors import LandmarkDetectionError
 from .arguments import add_device_argument, key_and_value, seed, spacing_mm
 from .output import add_json_argument
 from .run_report import RunReport
@@ -15,12 +14,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command and its arguments."""
     text = "find landmarks in an image or a folder of images"
     parser = commands.add_parser("detect", help=text, description=text)
-    parser.add_argument("--model", metavar="NAME|FOLDER|ZIP", action="append", required=True, help="see: models list")
+    models = "see: models list; give several for their consensus"
+    parser.add_argument("--model", metavar="NAME|FOLDER|ZIP", action="append", required=True, help=models)
     parser.add_argument("--input", metavar="FILE|FOLDER", type=Path, required=True, help="image, folder or dataset")
     parser.add_argument("--output", metavar="FOLDER", type=Path, required=True, help="for the results")
     parser.add_argument("--spacing", metavar="MM[,MM]", type=spacing_mm, help="pixel size of pictures without one")
     parser.add_argument("--planes", action="store_true", help="write the standard planes and the images on them")
-    parser.add_argument("--resume", action="store_true", help="skip what is done already with the same model")
+    parser.add_argument("--resume", action="store_true", help="skip what is done already with the same models")
     parser.add_argument(
         "--option", metavar="KEY=VALUE", type=key_and_value, action="append", default=[], help="of the model's method"
     )
@@ -33,16 +33,13 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Detect, and print what was found."""
     from ..batch import DetectionRun
-    from ..detectors.registry import load_detector
+    from ..detectors.registry import load_consensus
     from ..inputs import check_output_is_apart, find_cases
     from ..models.bundle import load_bundle
     from ..models.registry import find_model
 
-    if len(arguments.model) > 1:
-        message = "This version takes one --model at a time: run detect once for each."
-        raise LandmarkDetectionError(message)
-    bundle = load_bundle(find_model(arguments.model[0]))
-    detector = load_detector(bundle, arguments.device, dict(arguments.option))
+    bundles = [load_bundle(find_model(model)) for model in arguments.model]
+    detector = load_consensus(bundles, arguments.device, dict(arguments.option))
     cases = find_cases(arguments.input, arguments.spacing)
     check_output_is_apart(arguments.input, arguments.output)
     with (

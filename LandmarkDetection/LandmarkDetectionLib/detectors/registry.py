@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
 from .base import Detector
+from .consensus_detector import AnyDetector, ConsensusDetector
 
 DETECTORS = {
     "pin": "pin:PINDetector",
@@ -42,6 +43,22 @@ def load_detector(bundle: ModelBundle, device: str = "auto", options: Mapping[st
     module, class_name = DETECTORS[card.method].split(":")
     detector_class = getattr(importlib.import_module(f".{module}", __package__), class_name)
     return detector_class(bundle, resolve_device(device))
+
+
+def load_consensus(
+    bundles: Sequence[ModelBundle], device: str = "auto", options: Mapping[str, str] | None = None
+) -> AnyDetector:
+    """The consensus of several bundles, or the detector of a single one, ready on a device.
+
+    Args:
+        bundles: the models.
+        device, options: as for `load_detector`; the options are given to every model.
+
+    Raises:
+        LandmarkDetectionError: as `load_detector`, or if the models do not belong together.
+    """
+    detectors = [load_detector(bundle, device, options) for bundle in bundles]
+    return detectors[0] if len(detectors) == 1 else ConsensusDetector(detectors)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -24,8 +24,8 @@ from .reference import Reference
 from .report_files import write_report
 
 if TYPE_CHECKING:
-    from ..detectors.base import Detector
-    from ..models.card import ModelCard
+    from ..detectors.consensus_detector import AnyDetector
+    from ..models.joint_card import AnyCard
 
 ProgressCallback = Callable[[float, str], None]
 
@@ -33,7 +33,7 @@ ProgressCallback = Callable[[float, str], None]
 def evaluate_model(
     dataset: Dataset,
     split: str,
-    model: Detector | Path,
+    model: AnyDetector | Path,
     output: Path,
     *,
     seed: int = 0,
@@ -61,7 +61,7 @@ def evaluate_model(
 def evaluate_models(
     dataset: Dataset,
     split: str,
-    models: Sequence[Detector | Path],
+    models: Sequence[AnyDetector | Path],
     output: Path,
     *,
     seed: int = 0,
@@ -98,7 +98,7 @@ def evaluate_models(
 def evaluate(
     dataset: Dataset,
     split: str,
-    model: Detector | Path,
+    model: AnyDetector | Path,
     *,
     seed: int = 0,
     progress: ProgressCallback | None = None,
@@ -121,7 +121,7 @@ def evaluate(
     return _evaluate(Reference.load(dataset, split, _common_labels(dataset, predictor)), predictor, progress)
 
 
-def evaluate_predictions(reference: Reference, detections: Mapping[str, Detection], card: ModelCard) -> Evaluation:
+def evaluate_predictions(reference: Reference, detections: Mapping[str, Detection], card: AnyCard) -> Evaluation:
     """Compare detections that were made earlier with the truth, for example those of one fold of a cross-validation.
 
     Args:
@@ -132,7 +132,7 @@ def evaluate_predictions(reference: Reference, detections: Mapping[str, Detectio
     return _evaluate(reference, HeldPredictor(detections, card), None)
 
 
-def _predictor(model: Detector | Path, seed: int) -> Predictor:
+def _predictor(model: AnyDetector | Path, seed: int) -> Predictor:
     return FolderPredictor(model) if isinstance(model, Path) else ModelPredictor(model, seed)
 
 

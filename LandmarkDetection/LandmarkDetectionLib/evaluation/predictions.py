@@ -17,8 +17,8 @@ from ..planes import PlaneDefinition
 from ..volume import Volume
 
 if TYPE_CHECKING:
-    from ..detectors.base import Detector
-    from ..models.card import ModelCard
+    from ..detectors.consensus_detector import AnyDetector
+    from ..models.joint_card import AnyCard
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +92,15 @@ class Predictor(Protocol):
 class ModelPredictor:
     """A detector, run on every volume with the same seed."""
 
-    def __init__(self, detector: Detector, seed: int) -> None:
+    def __init__(self, detector: AnyDetector, seed: int) -> None:
         self._detector = detector
         self._seed = seed
-        self._card = detector.bundle.card
+        self._card = detector.card
         self.planes = self._card.planes
         self.measurements = self._card.measurements
 
     def identity(self) -> PredictorIdentity:
-        return PredictorIdentity(self._card.name, self._card.version, self._detector.bundle.weights_sha256)
+        return PredictorIdentity(self._card.name, self._card.version, self._card.weights_sha256)
 
     def known_labels(self, labels: Sequence[str]) -> tuple[str, ...]:
         return tuple(label for label in labels if label in self._card.labels)
@@ -115,7 +115,7 @@ class ModelPredictor:
 class HeldPredictor:
     """Detections made earlier and still in memory, by case name."""
 
-    def __init__(self, detections: Mapping[str, Detection], card: ModelCard) -> None:
+    def __init__(self, detections: Mapping[str, Detection], card: AnyCard) -> None:
         self._detections = detections
         self._card = card
         self.planes = card.planes
