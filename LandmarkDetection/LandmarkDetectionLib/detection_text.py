@@ -7,6 +7,20 @@ from .landmarks import DetectedLandmark, Detection
 from .measurements import Measurement
 from .text_table import text_table
 
+_HEADINGS = (
+    "landmark",
+    "R (mm)",
+    "A (mm)",
+    "S (mm)",
+    "presence",
+    "spread (mm)",
+    "90 % within (mm)",
+    "models apart (mm)",
+    "to do",
+)
+_ALWAYS_SHOWN = 6
+"""Columns from the left that a table has even if they are empty."""
+
 
 def case_text(result: CaseResult) -> str:
     """Tables of the landmarks (RAS) and the measurements of a case that succeeded, and the notes on it."""
@@ -31,6 +45,9 @@ def case_line(result: CaseResult) -> str:
     if found:
         least_certain = max(found, key=lambda mark: mark.spread_mm)
         line += f", spread at most {least_certain.spread_mm:.1f} mm ({least_certain.label})"
+    review = [mark.label for mark in detection.landmarks if mark.needs_review]
+    if review:
+        line += f", to review: {', '.join(review)}"
     notes = f", {len(result.notes)} notes" if result.notes else ""
     return f"{line}, {detection.seconds:.2f} s on {detection.device}{notes}"
 
@@ -43,15 +60,14 @@ def measured(measurement: Measurement) -> str:
 
 
 def _landmark_table(detection: Detection) -> str:
-    """Positions in RAS millimetres; the calibrated radius only if there is one."""
-    is_calibrated = any(mark.radius90_mm is not None for mark in detection.landmarks)
-    headings = ["landmark", "R (mm)", "A (mm)", "S (mm)", "presence", "spread (mm)", "90 % within (mm)"]
-    columns = len(headings) if is_calibrated else len(headings) - 1
-    rows = [_landmark_cells(mark)[:columns] for mark in detection.landmarks]
-    return text_table(headings[:columns], rows)
+    """Positions in RAS millimetres; a column for the radius, the disagreement or the review only if it is not empty."""
+    rows = [_landmark_cells(mark) for mark in detection.landmarks]
+    filled = [index for index in range(len(_HEADINGS)) if index < _ALWAYS_SHOWN or any(row[index] for row in rows)]
+    return text_table([_HEADINGS[index] for index in filled], [[row[index] for index in filled] for row in rows])
 
 
 def _landmark_cells(mark: DetectedLandmark) -> list[str]:
     position = ["missing", "", ""] if mark.missing else [f"{coordinate:.1f}" for coordinate in mark.position_ras]
-    radius = "" if mark.radius90_mm is None else f"{mark.radius90_mm:.1f}"
-    return [mark.label, *position, f"{mark.presence:.2f}", f"{mark.spread_mm:.1f}", radius]
+    optional = ["" if number is None else f"{number:.1f}" for number in (mark.radius90_mm, mark.disagreement_mm)]
+    review = "review" if mark.needs_review else ""
+    return [mark.label, *position, f"{mark.presence:.2f}", f"{mark.spread_mm:.1f}", *optional, review]

@@ -11,6 +11,7 @@ from .case_result import CaseResult, plane_image_stem
 from .detection_text import measured
 from .files.atomic import whole_file
 from .files.results import CASES_FILE, DETECTION_SUFFIX, MARKUPS_SUFFIX, PLANES_SUFFIX, RESULTS_FILE
+from .landmarks import DetectedLandmark
 from .models.card import NOT_A_MEDICAL_DEVICE
 from .pages import render_page
 
@@ -37,6 +38,8 @@ class Tile:
     """Address of the thumbnail; empty if there is none."""
     least_certain: Sequence[tuple[str, str]]
     """Labels with their spreads."""
+    review: Sequence[str]
+    """Labels on which the models disagree, with how far they are apart."""
     missing: Sequence[str]
     measurements: Sequence[tuple[str, str]]
     notes: Sequence[str]
@@ -52,7 +55,8 @@ def thumbnail_path(folder: Path, case_name: str) -> Path:
 def write_index_page(folder: Path, results: Sequence[CaseResult]) -> None:
     """Write index.html: failed cases with their sentence, then the others, most uncertain first.
 
-    Landmarks flagged missing come before any spread. The pictures and files that the page shows must be there already.
+    Landmarks on which models disagree come first, those flagged missing next, before any spread. The pictures and files
+    that the page shows must be there already.
 
     Raises:
         LandmarkDetectionError: if the folder cannot be written.
@@ -72,10 +76,10 @@ def write_index_page(folder: Path, results: Sequence[CaseResult]) -> None:
         path.write_text(page, encoding="utf-8")
 
 
-def _doubt(result: CaseResult) -> tuple[int, float]:
+def _doubt(result: CaseResult) -> tuple[int, int, float]:
     """More is more doubtful."""
-    missing = sum(mark.missing for mark in result.detection.landmarks)
-    return missing, result.detection.spread_mm
+    marks = result.detection.landmarks
+    return sum(mark.needs_review for mark in marks), sum(mark.missing for mark in marks), result.detection.spread_mm
 
 
 def _tile(folder: Path, result: CaseResult) -> Tile:
@@ -90,12 +94,17 @@ def _tile(folder: Path, result: CaseResult) -> Tile:
         model=f"{result.detection.model_name}, {result.detection.seconds:.2f} s on {result.detection.device}",
         picture=quote(f"{_THUMBNAILS_FOLDER}/{thumbnail.name}") if thumbnail.is_file() else "",
         least_certain=[(mark.label, f"± {mark.spread_mm:.1f} mm") for mark in least_certain],
+        review=[_disagreement(mark) for mark in result.detection.landmarks if mark.needs_review],
         missing=[mark.label for mark in result.detection.landmarks if mark.missing],
         measurements=[(measurement.name, measured(measurement)) for measurement in result.measurements],
         notes=result.notes,
         links=_present(folder, links),
         planes=_present(folder, planes),
     )
+
+
+def _disagreement(mark: DetectedLandmark) -> str:
+    return mark.label if mark.disagreement_mm is None else f"{mark.label} {mark.disagreement_mm:.1f} mm"
 
 
 def _present(folder: Path, files: Sequence[tuple[str, str]]) -> list[Link]:

@@ -16,8 +16,8 @@ from LandmarkDetectionLib.measurements import MeasurementDefinition
 from LandmarkDetectionLib.models.bundle import load_card
 
 
-def detection(spread_mm: float, missing: tuple[str, ...] = ()) -> Detection:
-    """Four landmarks, the last as uncertain as said."""
+def detection(spread_mm: float, missing: tuple[str, ...] = (), review: tuple[str, ...] = ()) -> Detection:
+    """Four landmarks, the last as uncertain as said; two models placed each, 7 mm apart."""
     positions = {"AC": (0, 12, 0), "PC": (0, -12, 0), "RE": (15, 15, -8), "LE": (-15, 15, -8)}
     landmarks = tuple(
         DetectedLandmark(
@@ -25,6 +25,8 @@ def detection(spread_mm: float, missing: tuple[str, ...] = ()) -> Detection:
             np.array(position, dtype=float),
             np.diag([spread_mm**2 if label == "LE" else 0.01, 0.0, 0.0]),
             missing=label in missing,
+            disagreement_mm=7.0,
+            needs_review=label in review,
         )
         for label, position in positions.items()
     )
@@ -52,6 +54,18 @@ def test_a_case_with_missing_landmarks_comes_before_any_spread(tmp_path):
     assert re.findall(r"<h3>(.*)</h3>", page) == ["lacking", "wild"]
     assert "missing: AC" in page
     assert "needs the missing landmark &#34;AC&#34;" in page
+
+
+def test_a_case_on_which_models_disagree_comes_before_all(tmp_path):
+    cases = {
+        "wild": detection(9.0),
+        "lacking": detection(0.5, missing=("AC",)),
+        "disputed": detection(0.5, review=("AC", "LE")),
+    }
+    page = page_of(tmp_path, cases)
+    assert re.findall(r"<h3>(.*)</h3>", page) == ["disputed", "lacking", "wild"]
+    assert page.count("models disagree: ") == 1
+    assert "models disagree: AC 7.0 mm, LE 7.0 mm" in page
 
 
 def test_a_case_names_its_least_certain_landmarks_and_its_measurements(tmp_path):
