@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.landmarks import Detection
 from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.models.card import ModelCard
+from LandmarkDetectionLib.models.joint_card import AnyCard
 from LandmarkDetectionLib.models.registry import find_model
 from LandmarkDetectionLib.mrml import (
     add_landmarks,
@@ -221,7 +222,7 @@ class LandmarkDetectionLogic(ScriptedLoadableModuleLogic):
     def detect(
         self,
         volume_node: vtkMRMLScalarVolumeNode,
-        model: str | Path,
+        model: str | Path | Sequence[str | Path],
         *,
         device: str = "auto",
         seed: int = 0,
@@ -232,35 +233,36 @@ class LandmarkDetectionLogic(ScriptedLoadableModuleLogic):
 
         Args:
             volume_node: where to look; its transforms are taken into account.
-            model: name of a model, or the folder or zip of a bundle.
+            model: name of a model, or the folder or zip of a bundle; of several, their consensus.
             device: "auto", "cpu", "cuda" or "mps".
             seed: of the random initialisations.
             options: of the method, by name.
             progress: called with a fraction from 0 to 1 and a text.
 
         Raises:
-            LandmarkDetectionError: if the volume, the model or the device cannot be used.
+            LandmarkDetectionError: if the volume, a model or the device cannot be used.
         """
-        from LandmarkDetectionLib.detectors.registry import load_detector
+        from LandmarkDetectionLib.detectors.registry import load_consensus
 
-        bundle = load_bundle(find_model(model))
+        models = [model] if isinstance(model, str | Path) else model
+        detector = load_consensus([load_bundle(find_model(one)) for one in models], device, options)
         volume = volume_from_node(volume_node)
-        detection = load_detector(bundle, device, options).detect(volume, progress=progress, seed=seed)
-        return self.show(detection, volume, volume_node, bundle.card)
+        detection = detector.detect(volume, progress=progress, seed=seed)
+        return self.show(detection, volume, volume_node, detector.card)
 
     def show(
         self,
         detection: Detection,
         volume: Volume,
         volume_node: vtkMRMLScalarVolumeNode,
-        card: ModelCard,
+        card: AnyCard,
         landmarks: vtkMRMLMarkupsFiducialNode | None = None,
     ) -> vtkMRMLMarkupsFiducialNode:
         """Put a detection in `volume`, as it was read from `volume_node`, into the scene.
 
         Args:
             detection, volume, volume_node: what was found, in which coordinates, and where.
-            card: of the model that found it.
+            card: of the model, or the models, that found it.
             landmarks: the list to fill; a new one if not given.
         """
         if landmarks is None:

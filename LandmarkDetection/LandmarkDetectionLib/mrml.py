@@ -95,7 +95,8 @@ def detection_in_world(detection: Detection, volume: Volume, node: slicer.vtkMRM
     """A detection in `volume`, as it was read from `node`, brought to where the node's voxels are in the world now.
 
     Non-linear transforms, and transforms changed since the volume was read, carry the landmarks with the voxels.
-    Covariances follow the transform's derivative; a calibrated radius grows with its largest stretch.
+    Covariances follow the transform's derivative; a calibrated radius and a disagreement grow with its largest
+    stretch.
     """
     to_world = _world_mapping(volume, node)
     path_ras = detection.path_ras
@@ -127,11 +128,14 @@ def _carried(landmark: DetectedLandmark, to_world: Callable[[FloatArray], FloatA
     steps = np.vstack((np.zeros(3), np.eye(3), -np.eye(3))) * _DERIVATIVE_STEP_MM
     mapped = to_world(landmark.position_ras + steps)
     derivative = ((mapped[1:4] - mapped[4:7]) / (2.0 * _DERIVATIVE_STEP_MM)).T
-    radius90_mm = landmark.radius90_mm
-    if radius90_mm is not None:
-        radius90_mm *= float(np.linalg.norm(derivative, ord=2))
-    covariance_ras = derivative @ landmark.covariance_ras @ derivative.T
-    return replace(landmark, position_ras=mapped[0], covariance_ras=covariance_ras, radius90_mm=radius90_mm)
+    stretch = float(np.linalg.norm(derivative, ord=2))
+    lengths_mm = {"radius90_mm": landmark.radius90_mm, "disagreement_mm": landmark.disagreement_mm}
+    return replace(
+        landmark,
+        position_ras=mapped[0],
+        covariance_ras=derivative @ landmark.covariance_ras @ derivative.T,
+        **{name: None if length_mm is None else length_mm * stretch for name, length_mm in lengths_mm.items()},
+    )
 
 
 def add_landmarks(name: str) -> slicer.vtkMRMLMarkupsFiducialNode:

@@ -3,12 +3,12 @@
 It reads one JSON object a line on its standard input and appends answers, one a line, to FILE; what libraries print
 does not get in between. `DetectionWorker` is the other end.
 
-request     {"model", "device", "seed", "options", "volume": {"voxels": a .npy file, "ijk_to_ras", "name"}}
+request     {"models", "device", "seed", "options", "volume": {"voxels": a .npy file, "ijk_to_ras", "name"}}
 answers     {"event": "progress", "fraction", "text"}
             {"event": "result", "detection"}
             {"event": "error", "kind", "message"}
 
-It stays for the next request, with the model it used last in memory, and ends when its input does.
+It stays for the next request, with the models it used last in memory, and ends when its input does.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from .failures import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, kind_of
 from .volume import Volume
 
 if TYPE_CHECKING:
-    from .detectors.base import Detector
+    from .detectors.consensus_detector import AnyDetector
 
 PROBLEM = "problem"
 """Kind of error: a sentence the user can act on."""
@@ -53,7 +53,7 @@ class _Session:
     """Detects, keeping the last detector for the next request."""
 
     def __init__(self) -> None:
-        self._detector: Detector | None = None
+        self._detector: AnyDetector | None = None
         self._detector_key: object = None
 
     def respond(self, request: dict[str, Any], answer: Answer) -> None:
@@ -79,16 +79,17 @@ class _Session:
         detection = detector.detect(_volume_of(request["volume"]), progress=progress, seed=request["seed"])
         return detection_to_json(detection)
 
-    def _detector_for(self, request: dict[str, Any]) -> Detector:
-        from .detectors.registry import load_detector
+    def _detector_for(self, request: dict[str, Any]) -> AnyDetector:
+        from .detectors.registry import load_consensus
         from .models.bundle import load_bundle
 
-        model = Path(request["model"])
-        card = model / "model.json" if model.is_dir() else model
-        key = (model, card.stat().st_mtime_ns, request["device"], request["options"])
+        models = [Path(model) for model in request["models"]]
+        cards = [model / "model.json" if model.is_dir() else model for model in models]
+        key = (models, [card.stat().st_mtime_ns for card in cards], request["device"], request["options"])
         if key != self._detector_key:
             self._detector = self._detector_key = None
-            self._detector = load_detector(load_bundle(model), request["device"], request["options"])
+            bundles = [load_bundle(model) for model in models]
+            self._detector = load_consensus(bundles, request["device"], request["options"])
             self._detector_key = key
         return self._detector
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,7 @@ class DetectionWorker:
     def detect(
         self,
         volume: Volume,
-        model: Path,
+        model: Path | Sequence[Path],
         *,
         device: str = "auto",
         seed: int = 0,
@@ -95,7 +95,7 @@ class DetectionWorker:
 
         Args:
             volume: copied to a temporary file before this returns.
-            model: folder or zip of the model bundle.
+            model: folder or zip of the model bundle; of several, their consensus.
             device, seed, options: as for the detector.
 
         Raises:
@@ -107,8 +107,9 @@ class DetectionWorker:
         if self._child is None or not self._child.is_alive:
             self.close()
             self._child = _Child()
+        models = [model] if isinstance(model, Path) else model
         request = {
-            "model": str(model.resolve()),
+            "models": [str(one.resolve()) for one in models],
             "device": device,
             "seed": seed,
             "options": dict(options or {}),

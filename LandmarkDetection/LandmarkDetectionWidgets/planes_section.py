@@ -15,6 +15,7 @@ from slicer.util import VTKObservationMixin
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.images import write_volume
 from LandmarkDetectionLib.models.bundle import load_card
+from LandmarkDetectionLib.models.joint_card import JointCard
 from LandmarkDetectionLib.models.registry import find_model
 from LandmarkDetectionLib.mrml import (
     add_plane,
@@ -143,11 +144,11 @@ def _writer_for(path: Path) -> Callable[[Volume, Path], None]:
 
 
 def _definitions_of(node: slicer.vtkMRMLMarkupsFiducialNode) -> tuple[PlaneDefinition, ...]:
-    """The planes of the model a list of landmarks came from; none if the model is no longer there."""
+    """The planes of the models a list of landmarks came from; none if one is no longer there."""
     detection = detection_of(node)
     if detection is None:
         return ()
     try:
-        return load_card(find_model(detection.model_name)).planes
+        return JointCard.of([load_card(find_model(name)) for name in detection.model_names]).planes
     except LandmarkDetectionError:
         return ()

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 import slicer
+from tiny_detector import write_tiny_bundle
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.models.registry import list_models
+from LandmarkDetectionLib.mrml import detection_of
 
 SELF_TEST_MODEL_IS_SHIPPED = any(card.name == "fetal-phantom-3d" for card in list_models())
 
@@ -46,6 +49,17 @@ def test_a_script_can_watch_a_detection(panel, head, module):
     module.LandmarkDetectionLogic().detect(head, "tiny", device="cpu", progress=lambda *step: seen.append(step))
     assert seen[0] == (0.0, "Preparing the volume")
     assert seen[-1] == (1.0, "Done")
+
+
+def test_a_script_can_ask_several_models_at_once(panel, head, module, tmp_path, monkeypatch):
+    monkeypatch.setenv("LANDMARK_DETECTION_MODELS", str(tmp_path))
+    bundle = load_bundle(write_tiny_bundle(tmp_path, "other"))
+    save_bundle(bundle.folder, bundle.card, {name: 1.01 * tensor for name, tensor in bundle.tensors.items()})
+    landmarks = module.LandmarkDetectionLogic().detect(head, [write_tiny_bundle(tmp_path), "other"], device="cpu")
+    assert landmarks.GetName() == "head tiny+other"
+    assert detection_of(landmarks).model_names == ("tiny", "other")
+    panel.ui.landmarksSelector.setCurrentNode(landmarks)
+    assert panel.ui.planeSelector.itemText(0) == "axial"
 
 
 def test_a_script_gets_an_error_it_can_show(panel, head, module):

@@ -35,7 +35,9 @@ QUARTER_TURN_ABOUT_S = np.array(
 
 def a_detection() -> Detection:
     landmarks = (
-        DetectedLandmark("AC", np.array([10.0, 2.0, 3.0]), np.diag([1.0, 4.0, 9.0]), 0.9, False, 2.5),
+        DetectedLandmark(
+            "AC", np.array([10.0, 2.0, 3.0]), np.diag([1.0, 4.0, 9.0]), 0.9, radius90_mm=2.5, disagreement_mm=5.0
+        ),
         DetectedLandmark("PC", np.array([-1.0, -20.0, 4.0]), np.eye(3), 0.8, False, None),
         DetectedLandmark("LE", np.array([-30.0, 60.0, -40.0]), np.eye(3), 0.1, True, 3.0),
     )
@@ -190,6 +192,7 @@ class TestDetectionInWorld:
         np.testing.assert_allclose(moved["AC"].position_ras, [11.0, 2.0, 3.0], atol=1e-3)
         np.testing.assert_allclose(moved["AC"].covariance_ras, np.diag([1.44, 4.0, 9.0]), atol=2e-3)
         assert moved["AC"].radius90_mm == pytest.approx(2.5 * 1.2, abs=1e-3)
+        assert moved["AC"].disagreement_mm == pytest.approx(5.0 * 1.2, abs=1e-3)
         assert moved["PC"].radius90_mm is None
         np.testing.assert_allclose(moved.path_ras[1, 0], [11.0, 2.0, 3.0], atol=1e-3)
 

@@ -18,7 +18,7 @@ from tiny_detector import ENDLESS, LABELS, write_tiny_bundle
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.failures import OUT_OF_MEMORY, UNEXPECTED
-from LandmarkDetectionLib.models.bundle import load_bundle
+from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.volume import Volume
 from LandmarkDetectionLib.worker import PROBLEM
 from LandmarkDetectionLib.worker_client import CRASH, DetectionWorker, Event, Failed, Finished, Progress
@@ -135,6 +135,12 @@ class TestDetection:
     def test_options_reach_the_detector(self, worker, volume, model):
         worker.detect(volume, model, device="cpu", options={"iterations": "2", "tolerance_mm": "-1"})
         assert len(all_events(worker)[-1].detection.path_ras) == 3
+
+    def test_several_models_give_their_consensus(self, worker, volume, model, tmp_path):
+        bundle = load_bundle(write_tiny_bundle(tmp_path, "other"))
+        save_bundle(bundle.folder, bundle.card, {name: 1.01 * tensor for name, tensor in bundle.tensors.items()})
+        worker.detect(volume, [model, bundle.folder], device="cpu")
+        assert all_events(worker)[-1].detection.model_names == ("tiny", "other")
 
     def test_nothing_is_left_in_the_temporary_folder(self, fresh_worker, volume, model, tmp_path, monkeypatch):
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
