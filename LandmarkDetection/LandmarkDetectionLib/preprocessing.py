@@ -26,6 +26,9 @@ class Preprocessing:
         low_percentile, high_percentile: of the voxels above the volume's minimum; they become 0 and 1.
         centre: origin of the frame: the centroid of the windowed intensities, or the centre of the box around the
             voxels above the window's low end. Neither moves when a volume is padded.
+        foreground_radius_mm: root mean square distance of the windowed intensities from their centroid that every
+            volume is scaled to, for anatomy that fills its picture at any size, as a growing head does; 0 keeps true
+            millimetres in the frame.
     """
 
     orientation: str
@@ -33,6 +36,7 @@ class Preprocessing:
     low_percentile: float = 1.0
     high_percentile: float = 99.0
     centre: Literal["foreground", "content"] = "foreground"
+    foreground_radius_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +47,7 @@ class CanonicalVolume:
         voxels: array [k, j, i] in the volume's own data type unless it had to be resampled.
         spacing_mm: voxel size (3,) along i, j, k.
         origin_ijk: continuous voxel index (3,) of the frame's origin.
-        frame_to_ras: 4x4 matrix from frame to RAS millimetres.
+        frame_to_ras: 4x4 matrix from frame to RAS millimetres; it scales where the model's frame does.
         window: intensities that become 0 and 1.
     """
 
@@ -70,10 +74,13 @@ def canonical_volume(
         window: intensities that become 0 and 1, if they are known; else those of the volume itself.
 
     Raises:
-        LandmarkDetectionError: if the volume is constant, thinner than two of the model's voxels, or empty on these.
+        LandmarkDetectionError: if the volume is constant, thinner than two of the model's voxels, or empty on these;
+            if it is to be scaled and has a single bright voxel.
     """
     upright = _upright(_without_margins(volume), preprocessing.orientation)
     window = window or intensity_window(upright, preprocessing)
+    scaling = _frame_scaling(upright, window, preprocessing.foreground_radius_mm)
+    upright = Volume(upright.voxels, scaling @ upright.ijk_to_ras, upright.name)
     gridded = upright.resampled(_spacing_mm(upright, preprocessing), model_axes(upright, preprocessing))
     if gridded.dimension != volume.dimension:
         message = (
@@ -85,7 +92,29 @@ def canonical_volume(
     frame_to_ras = np.eye(4)
     frame_to_ras[:3, :3] = gridded.directions
     frame_to_ras[:3, 3] = apply_affine(gridded.ijk_to_ras, origin_ijk)
-    return CanonicalVolume(gridded.voxels, gridded.spacing_mm, origin_ijk, frame_to_ras, window)
+    return CanonicalVolume(
+        gridded.voxels, gridded.spacing_mm, origin_ijk, np.linalg.inv(scaling) @ frame_to_ras, window
+    )
+
+
+def frame_scaling(volume: Volume, preprocessing: Preprocessing) -> FloatArray:
+    """4x4 matrix that gives a volume in RAS space the size it has in a model's frame."""
+    if preprocessing.foreground_radius_mm == 0:
+        return np.eye(4)
+    upright = _upright(_without_margins(volume), preprocessing.orientation)
+    window = intensity_window(upright, preprocessing)
+    return _frame_scaling(upright, window, preprocessing.foreground_radius_mm)
+
+
+def _frame_scaling(upright: Volume, window: tuple[float, float], foreground_radius_mm: float) -> FloatArray:
+    if foreground_radius_mm == 0:
+        return np.eye(4)
+    weights, step = _foreground(upright, window)
+    variances_mm2 = _profile_moments(weights)[1] * (step * upright.spacing_mm) ** 2
+    if not variances_mm2.any():
+        message = f"{upright.name}: only one of its voxels is bright, so there is nothing to find; choose another."
+        raise LandmarkDetectionError(message)
+    return np.diag([*[foreground_radius_mm / np.sqrt(variances_mm2.sum())] * 3, 1.0])
 
 
 def intensity_window(volume: Volume, preprocessing: Preprocessing) -> tuple[float, float]:
@@ -192,21 +221,32 @@ def _slice_axis_last(volume: Volume) -> str:
     return "".join(letters[axis] for axis in range(3) if axis != slice_axis) + letters[slice_axis]
 
 
-def _origin_ijk(volume: Volume, window: tuple[float, float], centre: str) -> FloatArray:
-    """Voxel index (3,) at which a model's frame begins."""
+def _foreground(volume: Volume, window: tuple[float, float]) -> tuple[FloatArray, int]:
+    """Intensities of every step-th voxel along each axis from 0 to 1 over the window, and the step."""
     sample, step = _sample(volume)
     low, high = window
     weights = np.clip((sample.astype(np.float32) - low) / (high - low), 0.0, 1.0)
     if not weights.any():
         message = f"{volume.name}: nothing in it is as large as a voxel of the model; choose another volume."
         raise LandmarkDetectionError(message)
-    return step * (_centroid(weights) if centre == "foreground" else _box_centre(weights > 0))
+    return weights, step
 
 
-def _centroid(weights: FloatArray) -> FloatArray:
-    """Mean index (3,) along i, j, k."""
-    profiles = [weights.sum(axis=across, dtype=np.float64) for across in ((0, 1), (0, 2), (1, 2))]
-    return np.array([np.arange(len(profile)) @ profile / profile.sum() for profile in profiles])
+def _origin_ijk(volume: Volume, window: tuple[float, float], centre: str) -> FloatArray:
+    """Voxel index (3,) at which a model's frame begins."""
+    weights, step = _foreground(volume, window)
+    return step * (_profile_moments(weights)[0] if centre == "foreground" else _box_centre(weights > 0))
+
+
+def _profile_moments(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Mean and variance (3,) of the index along i, j, k."""
+    means, variances = [], []
+    for across in ((0, 1), (0, 2), (1, 2)):
+        profile = weights.sum(axis=across, dtype=np.float64)
+        numbers, shares = np.arange(len(profile)), profile / profile.sum()
+        means.append(numbers @ shares)
+        variances.append((numbers - means[-1]) ** 2 @ shares)
+    return np.array(means), np.array(variances)
 
 
 def _box_centre(is_content: NDArray[np.bool_]) -> FloatArray:

@@ -167,6 +167,17 @@ def test_bending_needs_a_grid():
         Augmentation(elastic_mm=2.0, elastic_grid_mm=0.0)
 
 
+def test_a_picture_of_any_pixel_size_is_seen_at_the_size_of_its_foreground():
+    picture, landmarks = PICTURES["anisotropic"]
+    make = Augmenter(Augmentation(rotation_deg=30.0), Preprocessing("LPS", (1.0,) * 3, foreground_radius_mm=9.0), 2)
+    larger = np.diag([1.7, 1.7, 1.7, 1.0])
+    enlarged = Volume(picture.voxels, larger @ picture.ijk_to_ras), landmarks.transformed(larger)
+    variant, same = (make(*case, np.random.default_rng(0)) for case in ((picture, landmarks), enlarged))
+    np.testing.assert_allclose(same.windowed, variant.windowed, atol=1e-4)
+    np.testing.assert_allclose(frame_positions(same), frame_positions(variant), atol=1e-6)
+    assert np.linalg.norm(bright_blob_ras(same) - same.landmarks["A"]) < 0.5
+
+
 def test_about_half_of_the_variants_are_mirror_images():
     make = augmenter(2, Augmentation(mirror=True))
     is_mirrored = []

@@ -40,6 +40,11 @@ REFUSALS = [
     ("preprocessing.spacng", 1, "preprocessing.spacng is not a known field (did you mean spacing_mm?)"),
     ("preprocessing.orientation", "RAA", 'preprocessing.orientation must be like "RAS"'),
     (
+        "preprocessing.foreground_radius_mm",
+        -1.0,
+        "preprocessing.foreground_radius_mm must not be negative",
+    ),
+    (
         "preprocessing.high_percentile",
         0.5,
         "preprocessing.high_percentile must lie above low_percentile, both in 0 to 100",
@@ -76,10 +81,11 @@ REFUSALS = [
 ]
 
 
-def with_value(data: dict, path: str, value: object) -> dict:
-    """A copy in which the value at a path such as landmarks.0.label is another."""
+def with_value(data: dict, path: str | tuple, value: object) -> dict:
+    """A copy in which the value at a path such as landmarks.0.label, or at the steps of one, is another."""
     changed = copy.deepcopy(data)
-    *parents, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    steps = [int(step) if step.isdigit() else step for step in path.split(".")] if isinstance(path, str) else path
+    *parents, last = steps
     target = changed
     for step in parents:
         target = target[step]
@@ -87,10 +93,10 @@ def with_value(data: dict, path: str, value: object) -> dict:
     return changed
 
 
-def paths_of(value: object, path: str = "") -> list[str]:
-    """Every path of a JSON value, containers included."""
+def paths_of(value: object, path: tuple = ()) -> list[tuple]:
+    """The steps of every path of a JSON value, containers included."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [deeper for key, item in pairs for deeper in (f"{path}{key}", *paths_of(item, f"{path}{key}."))]
+    return [deeper for key, item in pairs for deeper in ((*path, key), *paths_of(item, (*path, key)))]
 
 
 @pytest.mark.parametrize(("path", "value", "problem"), REFUSALS)

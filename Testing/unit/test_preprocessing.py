@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.geometry import apply_affine, direction_of, orientation_of, rotation_matrix
-from LandmarkDetectionLib.preprocessing import Preprocessing, canonical_size_mm, canonical_volume, upright_picture
+from LandmarkDetectionLib.preprocessing import (
+    Preprocessing,
+    canonical_size_mm,
+    canonical_volume,
+    frame_scaling,
+    upright_picture,
+)
 from LandmarkDetectionLib.volume import Volume
 
 ALL_ORIENTATIONS = ["".join(letters) for axes in permutations(("LR", "PA", "IS")) for letters in product(*axes)]
@@ -66,6 +72,46 @@ def test_order_and_direction_of_the_axes_change_nothing(spacing_mm, centre, orie
     assert_same(
         canonical_volume(volume.reoriented(orientation), preprocessing), canonical_volume(volume, preprocessing)
     )
+
+
+def bright_pair():
+    """Two bright pixels, 4 pixels of 0.5 mm from each other, 1 mm from their centre."""
+    voxels = np.zeros((1, 9, 9), np.uint8)
+    voxels[0, 4, [2, 6]] = 200
+    return Volume(voxels, geometry("LPS", (0.5, 0.5, 3.0)))
+
+
+def test_size_of_the_foreground_becomes_that_of_the_model():
+    preprocessing = Preprocessing("LPS", (1.0, 1.0, 1.0), foreground_radius_mm=4.0)
+    assert frame_scaling(bright_pair(), preprocessing)[0, 0] == pytest.approx(4.0)
+    canonical = canonical_volume(bright_pair(), preprocessing)
+    # A pixel of 0.5 mm becomes two of 1 mm each way; the columns without content are cut off.
+    np.testing.assert_allclose(canonical.size_mm[:2], [10.0, 18.0])
+    np.testing.assert_allclose(canonical.frame_to_ras[:3, :3], direction_of("LPS") / 4.0)
+    assert np.linalg.norm(np.ptp(ras_of_voxels(canonical)[0, 0], axis=0)) == pytest.approx(9 / 4.0)
+
+
+@pytest.mark.parametrize("centre", ["foreground", "content"])
+@settings(max_examples=12)
+@given(orientation=orientations, before=st.tuples(*[st.integers(0, 3)] * 3), size=st.floats(0.2, 5.0))
+def test_scaled_frame_depends_neither_on_storage_nor_on_true_size(centre, orientation, before, size):
+    preprocessing = Preprocessing("RAS", (1.3, 1.3, 1.3), centre=centre, foreground_radius_mm=8.0)
+    volume = random_volume()
+    expected = canonical_volume(volume, preprocessing)
+    assert_same(canonical_volume(padded(volume, before, (0, 1, 0)).reoriented(orientation), preprocessing), expected)
+    larger = np.diag([size, size, size, 1.0])
+    scaled = canonical_volume(Volume(volume.voxels, larger @ volume.ijk_to_ras), preprocessing)
+    np.testing.assert_allclose(scaled.voxels, expected.voxels, atol=0.1)
+    np.testing.assert_allclose(scaled.origin_ijk, expected.origin_ijk, atol=1e-4)
+    np.testing.assert_allclose(ras_of_voxels(scaled), size * ras_of_voxels(expected), atol=1e-3)
+
+
+def test_a_single_bright_voxel_has_no_size():
+    voxels = np.zeros((1, 9, 9), np.uint8)
+    voxels[0, 4, 4] = 200
+    picture = Volume(voxels, geometry("LPS"), "dot")
+    with pytest.raises(LandmarkDetectionError, match="dot: only one of its voxels is bright"):
+        canonical_volume(picture, Preprocessing("LPS", (1.0, 1.0, 1.0), foreground_radius_mm=4.0))
 
 
 def test_volume_that_fits_keeps_its_voxels_and_their_type():

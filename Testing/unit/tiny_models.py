@@ -25,6 +25,7 @@ TINY_CARD = {
         "low_percentile": 1.0,
         "high_percentile": 99.0,
         "centre": "foreground",
+        "foreground_radius_mm": 0.0,
     },
     "network": {"patch_size": 101, "nested": {"channels": [30, 32]}},
     "inference": {"iterations": 10},

@@ -64,9 +64,10 @@ class PINDetector(Detector):
         """Distance (n,) of the truth from its nearest shape in the truncated shape space; NaN where it is missing."""
         canonical = canonical_volume(volume, self.card.preprocessing)
         labels = [definition.label for definition in self.card.landmarks]
-        truth = apply_affine(np.linalg.inv(canonical.frame_to_ras), landmarks.to_array(labels))
+        truth_ras = landmarks.to_array(labels)
         model = self._search.shape_model
-        return np.linalg.norm(model.reconstruct(model.project(truth)) - truth, axis=1)
+        shape = model.reconstruct(model.project(apply_affine(np.linalg.inv(canonical.frame_to_ras), truth_ras)))
+        return np.linalg.norm(apply_affine(canonical.frame_to_ras, shape) - truth_ras, axis=1)
 
 
 class PINSingleDetector(Detector):

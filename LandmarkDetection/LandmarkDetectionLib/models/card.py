@@ -198,6 +198,7 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
     _require(_is_orientation(preprocessing.orientation), "preprocessing.orientation", 'must be like "RAS"')
     spacing_is_positive = all(spacing > 0 for spacing in preprocessing.spacing_mm)
     _require(spacing_is_positive, "preprocessing.spacing_mm", "must be three positive numbers")
+    _require(preprocessing.foreground_radius_mm >= 0, "preprocessing.foreground_radius_mm", "must not be negative")
     low, high = preprocessing.low_percentile, preprocessing.high_percentile
     _require(0 <= low < high <= 100, "preprocessing.high_percentile", "must lie above low_percentile, both in 0 to 100")
 

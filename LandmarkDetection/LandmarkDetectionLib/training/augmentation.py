@@ -15,6 +15,7 @@ from ..preprocessing import (
     CanonicalVolume,
     Preprocessing,
     canonical_volume,
+    frame_scaling,
     intensity_window,
     model_axes,
     upright_picture,
@@ -74,7 +75,7 @@ class Variant:
     Attributes:
         canonical: the volume as it was bent, its origin moved by the augmentation.
         windowed: voxels [k, j, i] from 0 to 1 over the intensity window.
-        landmarks: in RAS millimetres of `canonical`.
+        landmarks: in RAS millimetres of `canonical`, whose size is that in the model's frame.
     """
 
     canonical: CanonicalVolume
@@ -97,11 +98,14 @@ class Augmenter:
     def __call__(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Variant:
         """A random variant of a case."""
         cropped = self._cropped(volume, generator)
-        # Of the voxels as they came, as in detection: resampling narrows the range of a picture.
+        # Window and size are those of the voxels as they came, as in detection: motion changes both.
         window = intensity_window(cropped, self.preprocessing)
-        moved, motion = self._moved(cropped, generator)
+        scaling = frame_scaling(cropped, self.preprocessing)
+        scaled = Volume(cropped.voxels, scaling @ cropped.ijk_to_ras, cropped.name)
+        moved, motion = self._moved(scaled, generator)
+        to_scale = dataclasses.replace(self.preprocessing, foreground_radius_mm=0.0)
         canonical, landmarks = self._bent(
-            canonical_volume(moved, self.preprocessing, window), landmarks.transformed(motion), generator
+            canonical_volume(moved, to_scale, window), landmarks.transformed(motion @ scaling), generator
         )
         canonical = self._with_shifted_origin(canonical, generator)
         low, high = window

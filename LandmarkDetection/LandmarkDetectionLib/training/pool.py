@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import LandmarkSet
-from ..preprocessing import CanonicalVolume
+from ..preprocessing import CanonicalVolume, frame_scaling
 from .augmentation import Augmenter, Variant
 from .cases import TrainingCase
 
@@ -94,8 +94,10 @@ class CasePool:
 
     def _common_shape(self) -> tuple[int, int, int]:
         """Voxels along k, j, i that hold every case however it is turned a little."""
-        sizes = [np.array(case.volume.size) * case.volume.spacing_mm for case in self._cases]
-        spacing = np.array(self._augmenter.preprocessing.spacing_mm)
+        preprocessing = self._augmenter.preprocessing
+        volumes = [case.volume for case in self._cases]
+        sizes = [frame_scaling(one, preprocessing)[0, 0] * np.array(one.size) * one.spacing_mm for one in volumes]
+        spacing = np.array(preprocessing.spacing_mm)
         if self._augmenter.dimension == 2:
             side = int(np.ceil(max(size.max() for size in sizes) / spacing[0]))
             return 1, side, side
