@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class KnowingDetector:
         breaks=(),
         shape_space_mm=None,
     ):
-        self.bundle = SimpleNamespace(card=card, weights_sha256="ab" * 32)
+        self.card = replace(card, weights_sha256="ab" * 32)
         self.offsets_mm, self.radius90_mm = offsets_mm, radius90_mm
         self.truths, self.missing, self.refuses, self.breaks = truths, missing, refuses, breaks
         self.shape_space_mm = shape_space_mm
@@ -66,9 +66,9 @@ class KnowingDetector:
                 missing=label in self.missing,
                 radius90_mm=self.radius90_mm,
             )
-            for label in self.bundle.card.labels
+            for label in self.card.labels
         )
-        return Detection(marks, self.bundle.card.name, "1.0.0", "ab" * 32, "cpu", seconds=0.25, seed=seed)
+        return Detection(marks, self.card.name, "1.0.0", "ab" * 32, "cpu", seconds=0.25, seed=seed)
 
     def shape_space_error_mm(self, _volume, _landmarks):
         return self.shape_space_mm

@@ -91,6 +91,10 @@ def test_models_of_the_same_name_are_numbered_and_every_title_has_its_own_folder
     assert method_folders(titles) == {"pin (1)": "pin_1", "cascade": "cascade", "pin (2)": "pin_2"}
 
 
+def test_titles_that_no_folder_may_have_are_numbered():
+    assert method_folders(["..", "A b", "a/b"]) == {"..": "1", "A b": "A_b", "a/b": "a_b_3"}
+
+
 def test_each_report_lies_in_its_own_folder(output, report):
     files = sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
     own = ["cases.csv", "errors.csv", "index.html", "landmarks.csv", "report.json"]

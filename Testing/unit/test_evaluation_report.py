@@ -79,6 +79,16 @@ class TestNumbers:
         assert report["observers"]["ann"]["mre_mm"] == pytest.approx(1.0)
         assert report["observers"]["ann"]["points"] == 3
 
+    def test_observers_are_compared_with_each_other_too(self, folder, card, truths):
+        description = json.loads((folder / "dataset.json").read_text())
+        (folder / "dataset.json").write_text(json.dumps({**description, "observers": ["ann", "bob"]}))
+        reading = LandmarkSet({**moved(truths["one"], 0, 3, 1), "LE": None})
+        write_markups(reading, folder / "landmarks" / "one.bob.mrk.json")
+        report = report_of(folder, KnowingDetector(card, truths))
+        assert report["observers"]["bob"]["mre_mm"] == pytest.approx(10**0.5, abs=1e-4)
+        between = report["between_observers"]["ann and bob"]
+        assert (between["points"], between["mre_mm"]) == (2, pytest.approx(3.0))
+
     def test_planes_and_measurements_of_the_card(self, folder, card, truths):
         report = report_of(folder, KnowingDetector(card, truths))
         assert report["planes"]["axial"]["cases"] == 3

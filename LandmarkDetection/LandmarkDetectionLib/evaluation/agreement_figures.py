@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..geometry import FloatArray
 from ..pictures import png_bytes
 from .agreement import axes_of, coordinates_along, limits_of_agreement
+from .cells import signed
 from .figure_style import FAINT, INK, METHOD_COLOURS, new_figure, tidy
 from .metrics import ErrorTable
 
@@ -91,6 +92,6 @@ def _draw(axes: Axes, panel: _Panel) -> None:
         if limits[key] is not None:
             axes.axhline(limits[key], color=INK, linewidth=1, linestyle=style)
             place = {"xy": (1.0, limits[key]), "xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
-            axes.annotate(f"{limits[key]:+.2f}", fontsize=7, color=INK, **place)
+            axes.annotate(signed(limits[key]), fontsize=7, color=INK, **place)
     axes.set(title=panel.title, xlabel=f"mean of both ({unit})", ylabel=f"predicted − true ({unit})")
     tidy(axes)

@@ -17,13 +17,13 @@ from .confidence import confidence_table
 from .derived import measured_values, spread_of, summarise_measurements, summarise_planes
 from .identification import summarise_identification
 from .metrics import (
-    ErrorTable,
     error_table,
     macro_averages,
     outlier_threshold_mm,
     summarise,
     summarise_landmarks,
 )
+from .observers import between_observers, observer_tables
 from .outcome import CaseOutcome, Evaluation, Study
 from .plane_images import ImageSimilarity
 from .rivals import rival_tables
@@ -47,7 +47,7 @@ def assembled(study: Study, outcomes: Sequence[CaseOutcome]) -> Evaluation:
     if all(outcome.mean_position is not None and outcome.oracle is not None for outcome in outcomes):
         mean_position = error_table(truths, [outcome.mean_position for outcome in outcomes], labels, pairs)
         oracle = error_table(truths, [outcome.oracle for outcome in outcomes], labels, pairs)
-    observers = {name: _observer_table(study, outcomes, name) for name in study.observers}
+    observers = observer_tables(study, outcomes)
     evaluation = Evaluation(study, outcomes, {}, table, confidence, mean_position, oracle, observers)
     return dataclasses.replace(evaluation, report=_report(evaluation))
 
@@ -59,16 +59,6 @@ def _is_absent(study: Study, outcomes: Sequence[CaseOutcome]) -> NDArray[np.bool
         for outcome in outcomes
     ]
     return np.array(rows, dtype=bool).reshape(len(outcomes), len(study.labels))
-
-
-def _observer_table(study: Study, outcomes: Sequence[CaseOutcome], name: str) -> ErrorTable:
-    """Errors at the points an observer placed: what an observer did not read is no failure."""
-    readings = [outcome.readings.get(name, LandmarkSet({})) for outcome in outcomes]
-    shared = [
-        LandmarkSet({label: truth[label] for label in truth if reading.get(label) is not None})
-        for truth, reading in zip((outcome.counted_truth for outcome in outcomes), readings, strict=True)
-    ]
-    return error_table(shared, readings, study.labels, study.interchangeable)
 
 
 def _report(evaluation: Evaluation) -> dict[str, Any]:
@@ -84,6 +74,9 @@ def _report(evaluation: Evaluation) -> dict[str, Any]:
         "mean_position_baseline": evaluation.mean_position and summarise(evaluation.mean_position, thresholds),
         "translated_mean_shape_oracle": evaluation.oracle and summarise(evaluation.oracle, thresholds),
         "observers": {name: summarise(one, thresholds) for name, one in evaluation.observers.items()},
+        "between_observers": {
+            pair: summarise(one, thresholds) for pair, one in between_observers(study, outcomes).items()
+        },
         "tests": tests,
         "identification": summarise_identification(table),
         "absence": summarise_absence(table, confidence, outlier_threshold_mm(thresholds)),

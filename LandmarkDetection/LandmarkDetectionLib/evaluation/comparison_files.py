@@ -26,8 +26,14 @@ from .rivals import rival_tables
 
 
 def method_folders(titles: Sequence[str]) -> dict[str, str]:
-    """By title, the name of the folder for a method's own report: its title in the letters that every file may have."""
-    return {title: re.sub(r"[^\w.-]+", "_", title).strip("_.") for title in titles}
+    """By title, the name of the folder for a method's own report: its title in the letters that every file may have,
+    numbered where that leaves nothing, or what another method has."""
+    folders: dict[str, str] = {}
+    for number, title in enumerate(titles, 1):
+        name = re.sub(r"[^\w.-]+", "_", title).strip("_.")
+        is_taken = name.casefold() in ("", *(folder.casefold() for folder in folders.values()))
+        folders[title] = f"{name}_{number}".strip("_") if is_taken else name
+    return folders
 
 
 def write_comparison(comparison: Comparison, output: Path) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 INK = "#24323d"
 FAINT = "#d5dade"
-METHOD_COLOURS = ("#0b6e8f", "#c2185b", "#5a9e5f", "#7a5195", "#b8860b")
+METHOD_COLOURS = ("#0b6e8f", "#c2185b", "#5a9e5f", "#7a5195", "#b8860b", "#4c6ef5", "#8b4513", "#4a5a5a")
 """Of the methods that are judged, in order."""
 RIVAL_COLOURS = ("#b0b7bd", "#e08a1e", "#8c6bb1", "#74a57f", "#d16ba5")
 """Of the baselines and observers beside them."""

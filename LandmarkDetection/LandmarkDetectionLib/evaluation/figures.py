@@ -70,25 +70,25 @@ def landmark_means(methods: Mapping[str, ErrorTable]) -> bytes:
         axes.plot(case_means_mm(table.errors_mm.T), rows, "o", color=colour, markersize=6, alpha=0.85, label=name)
     axes.set_yticks(rows, labels)
     axes.set(xlim=(0, None), xlabel="Mean error (mm)")
-    axes.legend(frameon=False, fontsize=8, labelcolor=INK)
+    figure.legend(frameon=False, fontsize=8, labelcolor=INK, loc="outside upper center", ncols=3)
     tidy(axes)
     return png_bytes(figure)
 
 
 def case_means(methods: Mapping[str, ErrorTable]) -> bytes:
-    """Mean error of every case: a column for each method, a line for each case, as the paired test sees them."""
+    """Mean error of every case: a row for each method, a line for each case, as the paired test sees them."""
     means = np.array([case_means_mm(table.errors_mm) for table in methods.values()])
-    columns = np.arange(len(methods))
-    figure = new_figure(7.2, 3.6)
+    rows = np.arange(len(methods))[::-1]
+    figure = new_figure(7.2, 0.9 + 0.45 * len(methods))
     axes = figure.subplots()
-    axes.plot(columns, means, "-", color=FAINT, linewidth=0.9, zorder=0)
-    for column, colour in zip(columns, _colours(METHOD_COLOURS, len(methods)), strict=True):
-        known: FloatArray = means[column][~np.isnan(means[column])]
-        axes.plot(np.full(len(known), column), known, "o", color=colour, markersize=4, alpha=0.7, markeredgewidth=0)
+    axes.plot(means, rows, "-", color=FAINT, linewidth=0.9, zorder=0)
+    for row, errors_mm, colour in zip(rows, means, _colours(METHOD_COLOURS, len(methods)), strict=True):
+        known: FloatArray = errors_mm[~np.isnan(errors_mm)]
+        axes.plot(known, np.full(len(known), row), "o", color=colour, markersize=4, alpha=0.7, markeredgewidth=0)
         if len(known):
-            axes.hlines(np.median(known), column - 0.15, column + 0.15, color=colour, linewidth=2.5)
-    axes.set_xticks(columns, list(methods))
-    axes.set(ylim=(0, None), xlim=(-0.5, len(methods) - 0.5), ylabel="Mean error of a case (mm)")
+            axes.vlines(np.median(known), row - 0.25, row + 0.25, color=colour, linewidth=2.5)
+    axes.set_yticks(rows, list(methods))
+    axes.set(xlim=(0, None), ylim=(-0.5, len(methods) - 0.5), xlabel="Mean error of a case (mm)")
     tidy(axes)
     return png_bytes(figure)
 

@@ -157,7 +157,7 @@ class FolderPredictor:
     def identity(self) -> PredictorIdentity:
         first = next(iter(sorted(self._folder.glob(f"*{DETECTION_SUFFIX}"))), None)
         if first is None:
-            return PredictorIdentity(self._folder.name)
+            return PredictorIdentity(self._folder.resolve().name)
         detection = read_detection(first)
         return PredictorIdentity(detection.model_name, detection.model_version, detection.weights_sha256)
 

@@ -37,6 +37,7 @@ def rival_summaries(report: Report) -> dict[str, Mapping[str, Any]]:
         MEAN_POSITION_TITLE: report["mean_position_baseline"],
         ORACLE_TITLE: report["translated_mean_shape_oracle"],
         **{observer_title(name): summary for name, summary in report["observers"].items()},
+        **{f"Between observers {pair}": summary for pair, summary in report["between_observers"].items()},
     }
     return {title: summary for title, summary in rows.items() if summary is not None}
 

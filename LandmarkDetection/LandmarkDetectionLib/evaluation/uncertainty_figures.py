@@ -51,7 +51,8 @@ def _draw_bins(axes: Axes, bins: Sequence[Mapping[str, Any]]) -> None:
     axes.bar(places, [one["mre_mm"] for one in bins], width=0.7, color=METHOD_COLOURS[0], label="mean")
     axes.set_xticks(places)
     axes.set(title="fifths of rising spread", xlabel="fifth, the surest first", ylabel="error (mm)")
-    axes.legend(frameon=False, fontsize=7)
+    axes.set_ylim(0, 1.25 * max((one["p95_mm"] for one in bins), default=1.0))
+    axes.legend(frameon=False, fontsize=7, loc="upper left", ncols=2)
 
 
 def _draw_calibration(axes: Axes, calibration: Mapping[str, Sequence[float]]) -> None:
