@@ -1,4 +1,4 @@
-"""landmark-detection dataset check: every problem of a dataset folder, by case."""
+"""landmark-detection dataset check | pack: every problem of a dataset folder; all of it in one file."""
 
 from __future__ import annotations
 
@@ -7,21 +7,28 @@ import dataclasses
 from itertools import groupby
 from pathlib import Path
 
+from ..progress import Progress
 from .output import add_json_argument, print_json
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
-    """Add the command and its arguments."""
-    parser = commands.add_parser("dataset", help="check a dataset folder")
+    """Add the command, its actions and their arguments."""
+    parser = commands.add_parser("dataset", help="check a dataset folder, or pack it into one file")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     text = "list every problem of a dataset folder, by case; exit status 1 if there is one"
     check = actions.add_parser("check", help=text, description=text)
     check.add_argument("folder", metavar="FOLDER", type=Path)
     add_json_argument(check)
-    check.set_defaults(run=run)
+    check.set_defaults(run=run_check)
+    text = "write one file that train and evaluate take in place of the folder, its images decoded"
+    pack = actions.add_parser("pack", help=text, description=text)
+    pack.add_argument("folder", metavar="FOLDER", type=Path)
+    pack.add_argument("file", metavar="FILE", type=Path, help="for example brain.zip")
+    add_json_argument(pack)
+    pack.set_defaults(run=run_pack)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_check(arguments: argparse.Namespace) -> int:
     """Print the problems."""
     from ..files.dataset_check import check_dataset
 
@@ -35,3 +42,26 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"  {problem.message}")
     print(f"{len(problems)} problems in {arguments.folder}." if problems else f"{arguments.folder} has no problem.")
     return int(bool(problems))
+
+
+def run_pack(arguments: argparse.Namespace) -> int:
+    """Pack, and say what is in the file and on which terms it may be handed on."""
+    from ..files.dataset import Dataset
+    from ..files.dataset_pack import write_pack
+
+    dataset = Dataset.load(arguments.folder)
+    with Progress(parts=1) as progress:
+        write_pack(arguments.file, dataset, dataset.cases, progress.show)
+    packed = {
+        "file": str(arguments.file),
+        "cases": len(dataset.cases),
+        "landmarks": len(dataset.labels),
+        "megabytes": round(arguments.file.stat().st_size / 1e6, 1),
+        "licence": dataset.licence,
+    }
+    if arguments.json:
+        print_json(packed)
+    else:
+        size = "{file}: {cases} cases, {landmarks} landmarks, {megabytes} MB.".format(**packed)
+        print(f"{size} It holds the images, whose licence is: {dataset.licence or 'not stated'}")
+    return 0

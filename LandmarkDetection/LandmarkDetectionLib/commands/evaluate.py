@@ -14,7 +14,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command and its arguments."""
     text = "compare models, or predictions made earlier, with the truth"
     parser = commands.add_parser("evaluate", help=text, description=text)
-    parser.add_argument("--dataset", metavar="FOLDER", type=Path, required=True, help="volumes with their landmarks")
+    parser.add_argument("--dataset", metavar="FOLDER|FILE", type=Path, required=True, help="folder, or packed file")
     parser.add_argument("--split", default="test", help="which cases (default: test)")
     judged = parser.add_mutually_exclusive_group(required=True)
     judged.add_argument(

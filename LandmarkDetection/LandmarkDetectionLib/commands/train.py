@@ -1,4 +1,4 @@
-"""landmark-detection train: a dataset folder in, a model bundle out."""
+"""landmark-detection train: a dataset in, a model bundle out."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .output import add_json_argument, print_json
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command and its arguments."""
-    text = "train a model on a dataset folder"
+    text = "train a model on a dataset"
     parser = commands.add_parser("train", help=text, description=text)
-    parser.add_argument("--dataset", metavar="FOLDER", type=Path, required=True, help="volumes with their landmarks")
+    parser.add_argument("--dataset", metavar="FOLDER|FILE", type=Path, required=True, help="folder, or packed file")
     parser.add_argument("--method", required=True, metavar="METHOD", help=", ".join(METHODS))
     parser.add_argument("--output", metavar="BUNDLE", type=Path, required=True, help="folder of the new model")
     parser.add_argument("--preset", choices=("quick", "standard", "paper"), default="standard")

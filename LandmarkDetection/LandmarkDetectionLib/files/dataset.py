@@ -1,91 +1,50 @@
-"""Dataset folders: images with the landmarks that people placed in them."""
+"""Datasets: images with the landmarks that people placed in them, in a folder or in one packed file."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..errors import LandmarkDetectionError
-from ..landmarks import LandmarkDefinition, LandmarkSet
-from ..volume import Volume
+from ..landmarks import LandmarkDefinition
+from .case import Case
 from .dataset_json import DatasetDescription, read_description, side_of, subject_of
+from .dataset_pack import read_pack
 from .image_names import find_images, image_stem, is_picture
-from .images import read_volume
-from .markups import markups_stem, read_markups
-
-_log = logging.getLogger(__name__)
+from .markups import markups_stem
 
 DESCRIPTION_FILE = "dataset.json"
 DEFAULT_SPLIT = "train"
 """Where every case of a folder without splits belongs."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One image with its landmarks.
-
-    Attributes:
-        name: stem of the image and markups files.
-        volume_path: image file or DICOM folder; None if it is not there.
-        landmarks_path: markups file with the reference landmarks; None if it is not there.
-        observer_paths: markups file of each single observer, by the observer's name.
-        spacing_mm, origin_mm: pixel size and centre (LPS) of the first pixel, for pictures that carry no geometry.
-        subject: who is seen; cases of one subject stay together when cases are divided.
-    """
-
-    name: str
-    volume_path: Path | None
-    landmarks_path: Path | None
-    observer_paths: Mapping[str, Path] = field(default_factory=dict)
-    spacing_mm: tuple[float, ...] | None = None
-    origin_mm: tuple[float, ...] | None = None
-    subject: str = ""
-
-    def read_volume(self, report: Callable[[str], None] = _log.warning) -> Volume:
-        """The image.
-
-        Raises:
-            LandmarkDetectionError: if it is not there or cannot be read.
-        """
-        if self.volume_path is None:
-            message = f"Case {self.name} has no image: add it to the folder volumes, or take the case out of the split."
-            raise LandmarkDetectionError(message)
-        return read_volume(self.volume_path, self.spacing_mm, self.origin_mm, report)
-
-    def read_landmarks(self, observer: str | None = None) -> LandmarkSet:
-        """The reference landmarks, or those of one observer.
-
-        Raises:
-            LandmarkDetectionError: if there are none or they cannot be read.
-        """
-        path = self.landmarks_path if observer is None else self.observer_paths.get(observer)
-        if path is None:
-            whose = "" if observer is None else f" by observer {observer}"
-            message = f"Case {self.name} has no landmarks{whose}: add {self.name}.mrk.json to the folder landmarks."
-            raise LandmarkDetectionError(message)
-        return read_markups(path)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Dataset(DatasetDescription):
-    """A folder of cases and what its dataset.json says about them."""
+    """Cases and what their dataset.json says about them; `path` is the folder or the packed file."""
 
-    folder: Path
+    path: Path
     cases: tuple[Case, ...]
 
     @classmethod
-    def load(cls, folder: Path | str) -> Dataset:
-        """Find the cases of a folder; no image is read.
+    def load(cls, path: Path | str) -> Dataset:
+        """Find the cases of a dataset folder, or of a file that `dataset pack` wrote; no image is read.
 
         With a dataset.json the cases are those of its splits, and every image with a markups file of the same stem;
         without it, the latter. Images lie in the folder or its `volumes`, markups in the folder or its `landmarks`.
 
         Raises:
-            LandmarkDetectionError: if the folder is missing or holds no case, or its dataset.json is malformed.
+            LandmarkDetectionError: if the folder is missing or holds no case, its dataset.json is malformed, or the
+                file is no dataset or damaged.
         """
-        folder = Path(folder)
+        path = Path(path)
+        if path.is_file():
+            description, packed_cases = read_pack(path)
+            return cls(**vars(description), path=path, cases=packed_cases)
+        return cls._of_folder(path)
+
+    @classmethod
+    def _of_folder(cls, folder: Path) -> Dataset:
         images = {image_stem(path): path for place in _places(folder, "volumes") for path in find_images(place)}
         markups = {
             stem: path
@@ -110,7 +69,7 @@ class Dataset(DatasetDescription):
         cases = tuple(_case(name, description, images, markups) for name in names)
         if not description.definitions:
             description = replace(description, definitions=_definitions_found(cases))
-        return cls(**vars(description), folder=folder, cases=cases)
+        return cls(**vars(description), path=folder, cases=cases)
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +73,39 @@ def read_description(file: Path) -> DatasetDescription:
     except (OSError, ValueError) as error:
         message = f"{file} is not valid JSON ({error}): correct it."
         raise LandmarkDetectionError(message) from error
+    return parse_description(content, str(file), file.resolve().parent.name)
+
+
+def parse_description(content: object, where: str, name: str) -> DatasetDescription:
+    """Validate what was read from a dataset.json.
+
+    Args:
+        content: what `json.loads` returned.
+        where: what the user calls the file; begins every message.
+        name: of the dataset, if the file gives none.
+
+    Raises:
+        LandmarkDetectionError: as `read_description`.
+    """
     if not isinstance(content, dict):
-        message = f"{file} must hold a JSON object with the fields of a dataset: correct it."
+        message = f"{where} must hold a JSON object with the fields of a dataset: correct it."
         raise LandmarkDetectionError(message)
-    parsed: dict[str, Any] = {"name": file.resolve().parent.name}
+    parsed: dict[str, Any] = {"name": name}
     for key, (attribute, parse, form) in _FIELDS.items():
         if content.get(key) is None:
             continue
         try:
             parsed[attribute] = parse(content[key])
         except (TypeError, ValueError, KeyError, AttributeError) as error:
-            message = f'{file}: "{key}" must be {form}: correct it.'
+            message = f'{where}: "{key}" must be {form}: correct it.'
             raise LandmarkDetectionError(message) from error
     return DatasetDescription(**parsed)
+
+
+def description_to_json(description: DatasetDescription) -> dict[str, Any]:
+    """The JSON object that `parse_description` turns back into this description."""
+    values = {key: getattr(description, attribute) for key, (attribute, _, _) in _FIELDS.items()}
+    return {**values, "landmarks": [asdict(definition) for definition in description.definitions]}
 
 
 def _text(value: Any) -> str:
@@ -133,7 +153,7 @@ _SUBJECT = re.compile(r"sub-[^_]+|\d+(?=[_-])")
 
 
 def subject_of(case: str) -> str:
-    """Who is seen in a case by its name: BIDS' "sub-07" in "sub-07_T1w", the number in "023_2HC", else the whole name."""
+    """Who is seen in a case by its name: BIDS' "sub-07" in "sub-07_T1w", the number in "023_2HC", else all of it."""
     found = _SUBJECT.match(case)
     return found.group() if found else case
 

@@ -23,14 +23,23 @@ def read_markups(path: Path | str) -> LandmarkSet:
         LandmarkDetectionError: if the file is missing or malformed, or its labels are not unique.
     """
     path = Path(path)
-    markups_format = _format_of(path)
+    _format_of(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         message = f"The markups file {path} cannot be read: check that it exists and is a Markups file of Slicer."
         raise LandmarkDetectionError(message) from error
+    return parse_markups(text, path)
+
+
+def parse_markups(text: str, path: Path) -> LandmarkSet:
+    """The control points in the text of a file of this name, as `read_markups` gives them.
+
+    Raises:
+        LandmarkDetectionError: if it is malformed, or its labels are not unique.
+    """
     try:
-        points = markups_format.decode(text)
+        points = _format_of(path).decode(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         message = f"{path.name} is not a valid markups file ({error}): save it again from Slicer."
         raise LandmarkDetectionError(message) from error
@@ -44,12 +53,21 @@ def write_markups(landmarks: LandmarkSet, path: Path | str) -> None:
         LandmarkDetectionError: if the suffix is another one, the file cannot be written, or a text does not fit .fcsv.
     """
     path = Path(path)
+    text = markups_text(landmarks, path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def markups_text(landmarks: LandmarkSet, path: Path) -> str:
+    """What a file of this name holds for a landmark set.
+
+    Raises:
+        LandmarkDetectionError: as `write_markups`.
+    """
     points = [
         ControlPoint(label, position, landmarks.descriptions.get(label, "")) for label, position in landmarks.items()
     ]
-    text = _format_of(path).encode(points)
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+    return _format_of(path).encode(points)
 
 
 def markups_stem(path: Path | str) -> str | None:

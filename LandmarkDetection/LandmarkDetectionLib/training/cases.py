@@ -1,4 +1,4 @@
-"""The cases of a dataset folder, read once for training."""
+"""The cases of a dataset, decoded once for a training and held in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_cases(dataset: Dataset, split: str) -> list[TrainingCase]:
     """
     cases = dataset.split(split)
     if not cases:
-        message = f'{dataset.folder}: its split "{split}" has no case; name some in its dataset.json.'
+        message = f'{dataset.path}: its split "{split}" has no case; name some in its dataset.json.'
         raise LandmarkDetectionError(message)
     return [
         TrainingCase(case.name, case.read_volume(), case.read_landmarks())

@@ -1,4 +1,4 @@
-"""Training from a dataset folder to a model bundle."""
+"""Training from a dataset to a model bundle."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def train(
     Checkpoints and logs lie beside the bundle, in a folder of its name with ".training" added.
 
     Args:
-        dataset_folder: with the splits train and validation.
+        dataset_folder: or a packed file, with the splits train and validation.
         method: one of `registry.METHODS`.
         output: folder of the new bundle; its name becomes the model's name.
         preset: "quick", "standard" or "paper".
@@ -252,7 +252,7 @@ def _read_labelled_cases(dataset: Dataset, split: str) -> list[TrainingCase]:
     for definition in dataset.definitions:
         if not any(definition.label in case.landmarks.present for case in cases):
             message = (
-                f'{dataset.folder}: no case of its split "{split}" has the landmark "{definition.label}"; place it in '
+                f'{dataset.path}: no case of its split "{split}" has the landmark "{definition.label}"; place it in '
                 "some, or take it out of dataset.json."
             )
             raise LandmarkDetectionError(message)
