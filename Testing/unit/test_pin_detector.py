@@ -232,8 +232,9 @@ def test_covariance_is_expressed_along_the_axes_of_the_patient():
 def test_landmark_that_ends_outside_of_the_volume_is_flagged_missing():
     detection = load_detector(single_bundle([[0.0, 0.0, 0.0], [60.0, 0.0, 0.0]])).detect(volume())
     inside, outside = detection.landmarks
-    assert (inside.missing, inside.presence) == (False, 1.0)
-    assert (outside.missing, outside.presence) == (True, 0.0)
+    assert (inside.missing, outside.missing) == (False, True)
+    assert inside.presence > 0.95
+    assert outside.presence < 1e-6
     assert np.isfinite(outside.position_ras).all()
     assert detection.landmark_set["B"] is None
 

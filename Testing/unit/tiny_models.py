@@ -70,7 +70,16 @@ TINY_CARD = {
             "mean_position_mre_mm": 17.6,
         }
     ],
-    "calibration": {"radius90_mm": {"AC": 2.0, "PC": 2.1, "LE": 3.0}, "cases": 20, "method": "split conformal"},
+    "calibration": {
+        "radius90_mm": {"AC": 2.0, "PC": 2.1, "LE": 3.0},
+        "cases": 20,
+        "method": "split conformal",
+        "usual_error_mm": {"AC": 1.0, "PC": 1.2},
+        "usual_spread_mm": {"AC": 0.5, "PC": 0.4},
+        "variance_scale": {"AC": 1.5, "PC": 0.8},
+        "presence_weight": 0.5,
+        "presence_bias": -1.0,
+    },
     "resources": {"cpu_seconds": 1.2, "gpu_seconds": None, "memory_mb": 500.0},
     "training": {"data": "none", "cases": 0, "licence": "CC0", "preset": "quick", "notes": ""},
     "licence": "Apache-2.0",

@@ -17,9 +17,12 @@ from ..landmarks import DetectedLandmark, Detection, LandmarkSet
 from ..models.bundle import ModelBundle
 from ..preprocessing import CanonicalVolume, canonical_size_mm, canonical_volume
 from ..volume import Volume
+from .calibrated import calibrated
 
 ProgressCallback = Callable[[float, str], None]
 CancelledCallback = Callable[[], bool]
+
+_LARGEST_LOGIT = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,22 +131,16 @@ class Detector(ABC):
         positions = apply_affine(canonical.frame_to_ras, located.positions_mm)
         rotation = canonical.frame_to_ras[:3, :3]
         covariances = rotation @ located.covariances_mm2 @ rotation.T
-        # A picture has no thickness to fall out of.
-        within = np.ones(len(positions), dtype=bool) if self.card.dimension == 2 else volume.contains(positions)
-        radii = {} if self.card.calibration is None else self.card.calibration.radius90_mm
-        return tuple(
+        logits = [None] * len(positions) if located.presence_logits is None else located.presence_logits
+        found = [
             DetectedLandmark(
-                label=definition.label,
-                position_ras=position,
-                covariance_ras=covariance,
-                presence=float(inside),
-                missing=not inside,
-                radius90_mm=radii.get(definition.label),
+                definition.label, position, covariance, evidence=None if logit is None else _bounded(logit)
             )
-            for definition, position, covariance, inside in zip(
-                self.card.landmarks, positions, covariances, within, strict=True
+            for definition, position, covariance, logit in zip(
+                self.card.landmarks, positions, covariances, logits, strict=True
             )
-        )
+        ]
+        return calibrated(found, volume, self.card.calibration)
 
     def _notes(self, volume: Volume) -> tuple[str, ...]:
         seen = self.card.field_of_view_mm
@@ -158,3 +155,8 @@ class Detector(ABC):
             f"The field of view of {measured} mm is unlike the {smallest} to {largest} mm that {self.card.name} "
             "was trained on: check the result with care.",
         )
+
+
+def _bounded(logit: float) -> float:
+    """A logit that files can hold: beyond these, probabilities are 0 and 1 for all purposes."""
+    return float(np.clip(logit, -_LARGEST_LOGIT, _LARGEST_LOGIT))

@@ -14,6 +14,7 @@ from ..measurements import MeasurementDefinition
 from ..planes import PlaneDefinition
 from ..preprocessing import Preprocessing
 from ..shape_model import ShapeModel
+from .calibration import Calibration
 from .record import FieldError, parse_record, record_to_json
 
 FORMAT_VERSION = 1
@@ -58,19 +59,6 @@ class Accuracy:
             _require(getattr(self, name) >= 1, name, "must be at least 1")
         for name in ("mre_mm", "median_mm", "sd_mm", "mean_position_mre_mm"):
             _require((getattr(self, name) or 0) >= 0, name, "must not be negative")
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """Radius, by label, that held the truth in 90 % of the calibration cases."""
-
-    radius90_mm: dict[str, float]
-    cases: int
-    method: str
-
-    def __post_init__(self) -> None:
-        for label, radius_mm in self.radius90_mm.items():
-            _require(radius_mm > 0, f"radius90_mm.{label}", "must be positive")
 
 
 @dataclass(frozen=True)
@@ -221,7 +209,8 @@ def _check_labels_in_use(card: ModelCard) -> None:
     for index, measurement in enumerate(card.measurements):
         _require_known(measurement.labels, card.labels, f"measurements[{index}]")
     if card.calibration is not None:
-        _require_known(card.calibration.radius90_mm, card.labels, "calibration.radius90_mm")
+        for name, values in card.calibration.by_label:
+            _require_known(values, card.labels, f"calibration.{name}")
 
 
 def _require_known(labels: Iterable[str], known: tuple[str, ...], field_name: str) -> None:
