@@ -174,14 +174,15 @@ def test_killed_training_goes_on_where_its_last_checkpoint_ends(datasets, tmp_pa
 
 def test_log_goes_on_where_the_checkpoint_does(tmp_path):
     file = tmp_path / "metrics.csv"
-    log = MetricsLog(file, 0)
+    log = MetricsLog(file, 0, lambda: 1.25)
     for step in range(3):
         log.log_metrics({"loss": 0.5 - step, "epoch": 0}, step)
     log.log_metrics({"validation_error_mm": 2.5, "epoch": 0}, 2)
-    MetricsLog(file, 2).log_metrics({"loss": 7.0}, 2)
-    assert file.read_text().splitlines() == ["step,loss,validation_error_mm", "0,0.5,", "1,-0.5,", "2,7.0,"]
-    MetricsLog(file, 0)
-    assert file.read_text().splitlines() == ["step,loss,validation_error_mm"]
+    MetricsLog(file, 2, lambda: 3.0).log_metrics({"loss": 7.0}, 2)
+    heading = "step,minutes,loss,validation_error_mm"
+    assert file.read_text().splitlines() == [heading, "0,1.25,0.5,", "1,1.25,-0.5,", "2,3.0,7.0,"]
+    MetricsLog(file, 0, lambda: 0.0)
+    assert file.read_text().splitlines() == [heading]
 
 
 def test_resuming_what_never_began_begins(run):

@@ -19,6 +19,7 @@ from .ranks import Ranks
 from .recipe import Optimisation
 
 MONITORED = "validation_error_mm"
+LOG_FILE = "metrics.csv"
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +46,10 @@ class Loop:
 
         The same in all processes, for the learning rate follows it.
         """
-        share = self._timer.time_elapsed("train") / (60.0 * self._optimisation.minutes)
-        return self._ranks.agreed(lambda: share)
+        return self._ranks.agreed(lambda: self._elapsed_minutes() / self._optimisation.minutes)
+
+    def _elapsed_minutes(self) -> float:
+        return self._timer.time_elapsed("train") / 60.0
 
     def fit(self, module: lightning.LightningModule, samples: IterableDataset, *, resume: bool) -> float:
         """Train; leaves in the module the weights with the smallest validation error and returns that error.
@@ -109,7 +112,7 @@ class Loop:
             log_every_n_steps=min(50, every),
             accumulate_grad_batches=chosen.accumulated_batches,
             callbacks=callbacks,
-            logger=MetricsLog(self._folder / "metrics.csv", from_step),
+            logger=MetricsLog(self._folder / LOG_FILE, from_step, self._elapsed_minutes),
             enable_model_summary=False,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from ..files.atomic import whole_file
 
-COLUMNS = ("step", "loss", "validation_error_mm")
-"""Steps count from 0; a row has a loss or an error."""
+COLUMNS = ("step", "minutes", "loss", "validation_error_mm")
+"""Steps count from 0, minutes include earlier parts of a resumed training; a row has a loss or an error."""
 
 
 class MetricsLog(Logger):
@@ -23,14 +23,16 @@ class MetricsLog(Logger):
         file: to write.
         from_step: the step a training begins with: earlier rows are kept, later ones, which a training that was
             interrupted wrote after its last checkpoint, go.
+        minutes: tells how long the training has lasted.
     """
 
     name = "metrics"
     version = ""
 
-    def __init__(self, file: Path, from_step: int) -> None:
+    def __init__(self, file: Path, from_step: int, minutes: Callable[[], float]) -> None:
         super().__init__()
         self._file = file
+        self._minutes = minutes
         self._keep(from_step)
 
     @rank_zero_only
@@ -48,7 +50,8 @@ class MetricsLog(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add a row."""
         with self._file.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS, extrasaction="ignore").writerow({**metrics, "step": step})
+            row = {**metrics, "step": step, "minutes": round(self._minutes(), 3)}
+            csv.DictWriter(file, COLUMNS, extrasaction="ignore").writerow(row)
 
     def log_hyperparams(self, *_arguments: Any, **_named: Any) -> None:
         """Nothing: the model's card has them."""
