@@ -1,15 +1,20 @@
-# make demo | test | lint | bench | clean      each creates .venv and installs what it needs
+# make demo | test | lint | bench | benchmark-accuracy | clean      each creates .venv and installs what it needs
 #
 #   make PYTHON=python3.12 ...                                        another interpreter (3.11 or newer)
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...         another source of torch, here without CUDA
+#   make PRESET=standard DATASETS="brain ceph" benchmark-accuracy     other trainings than those of the quick preset
 
 PYTHON ?= python3
 TORCH_INDEX ?=
+DATA ?= ../shared/data
+DATASETS ?= brain spine mouse ceph
+METHODS ?= pin cascade multiscale-locnet global-to-local
+PRESET ?= quick
 
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench benchmark-accuracy clean
 
 demo: .venv/detection-installed
 	$(BIN)/landmark-detection demo
@@ -23,6 +28,12 @@ lint: .venv/lint-installed
 
 bench: .venv/everything-installed
 	for benchmark in Testing/benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+# Trains and measures what Testing/benchmarks/results.csv does not hold yet, and shows all it holds.
+benchmark-accuracy: .venv/everything-installed
+	for dataset in $(DATASETS); do for method in $(METHODS); do \
+		$(BIN)/python Testing/benchmarks/record_training.py $$method $(DATA)/$$dataset --preset $(PRESET) || failed=1; \
+	done; done; $(BIN)/python Testing/benchmarks/results_table.py; exit $${failed:-0}
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist demo-output LandmarkDetection/*.egg-info

@@ -1,0 +1,203 @@
+"""Train a method on a dataset, measure it, and add the row to results.csv; what is there already is left alone.
+
+    python Testing/benchmarks/record_training.py METHOD DATASET [--preset quick] [--config FILE] [--split validation]
+
+A training that was interrupted goes on where it stopped when the command is given again, and a bundle that is there is
+not trained again: to measure it on another split takes minutes. One that fails adds no row.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import in_fresh_process, most_resident_mb
+from training_results import RESULTS, Key, TrainingResult, add_result, read_results, sdr_text
+
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.files.atomic import whole_file
+from LandmarkDetectionLib.files.dataset import Dataset
+from LandmarkDetectionLib.models.bundle import load_bundle
+from LandmarkDetectionLib.models.bundle_files import CARD_FILE, WEIGHTS_FILE
+from LandmarkDetectionLib.training.registry import METHODS
+
+# What only training and evaluation need is imported there: the process whose memory is measured imports this file too.
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TRAININGS = REPOSITORY / "trainings"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be trained and measured."""
+
+    method: str
+    data: Path
+    dataset: str
+    split: str
+    preset: str
+    config: Path | None
+    seed: int
+    folder: Path
+
+    @property
+    def recipe(self) -> str:
+        """The preset, and what changes it."""
+        return self.preset if self.config is None else f"{self.preset} + {self.config.stem}"
+
+    @property
+    def key(self) -> Key:
+        """Of its row."""
+        return self.method, self.dataset, self.split, self.recipe, self.seed
+
+    @property
+    def bundle(self) -> Path:
+        """Where the model is, or will be; whatever it is measured on."""
+        name = f"{self.dataset}-{self.method}-{self.recipe}-seed{self.seed}".lower()
+        return self.folder / "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in name).split())
+
+    @property
+    def work(self) -> Path:
+        """Where its training keeps checkpoints and logs."""
+        return self.bundle.with_name(f"{self.bundle.name}.training")
+
+
+def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
+    """Train, measure, add the row; None if it is there.
+
+    Raises:
+        LandmarkDetectionError: if the training or a detection fails.
+    """
+    if any(result.key == plan.key for result in read_results(results)):
+        return None
+    began = _train(plan)
+    report = _measure(plan)
+    overall = report["overall"]
+    result = TrainingResult(
+        *plan.key,
+        minutes=round(_minutes(plan.work), 1),
+        cores=torch.get_num_threads(),
+        cases=report["cases"],
+        points=overall["points"],
+        **{name: round(overall[name], 4) for name in ("mre_mm", "sd_mm", "median_mm")},
+        sdr=sdr_text(overall["sdr"]),
+        mean_position_mm=round(report["mean_position_baseline"]["mre_mm"], 4),
+        moved_mean_shape_mm=round(report["translated_mean_shape_oracle"]["mre_mm"], 4),
+        seconds=round(overall["seconds_per_case"], 3),
+        peak_mb=round(in_fresh_process(peak_of_detection_mb, plan.bundle, plan.data, plan.split)),
+        weights_mb=round((plan.bundle / WEIGHTS_FILE).stat().st_size / 1e6, 2),
+        **began,
+    )
+    add_result(result, results)
+    return result
+
+
+def _train(plan: Plan) -> dict[str, str]:
+    """Train where there is no bundle; says when that began, and of which commit."""
+    note = plan.bundle.with_name(f"{plan.bundle.name}.began.json")
+    if not any(plan.work.rglob("last.ckpt")):
+        with whole_file(note) as path:
+            began = {"date": datetime.date.today().isoformat(), "commit": _commit()}
+            path.write_text(json.dumps(began), encoding="utf-8")
+    if not (plan.bundle / CARD_FILE).exists():
+        from LandmarkDetectionLib.training.run import train
+
+        train(
+            plan.data,
+            plan.method,
+            plan.bundle,
+            preset=plan.preset,
+            device="cpu",
+            config=plan.config,
+            resume=True,
+            seed=plan.seed,
+        )
+    return json.loads(note.read_text(encoding="utf-8"))
+
+
+def _measure(plan: Plan) -> dict[str, Any]:
+    from LandmarkDetectionLib.evaluation.evaluate import evaluate_model
+    from LandmarkDetectionLib.evaluation.report import format_summary
+
+    detector = load_detector(load_bundle(plan.bundle), "cpu")
+    output = plan.bundle.with_name(f"{plan.bundle.name}.{plan.split}")
+    report = evaluate_model(Dataset.load(plan.data), plan.split, detector, output)
+    print(format_summary(report))
+    if report["failed"]:
+        message = f"{len(report['failed'])} cases failed, the first one: {report['failed'][0]['message']}"
+        raise LandmarkDetectionError(message)
+    return report
+
+
+def _minutes(work: Path) -> float:
+    """Of all trainings that the model took, one after the other."""
+    from LandmarkDetectionLib.training.loop import LOG_FILE
+
+    last_rows = (file.read_text(encoding="utf-8").splitlines()[-1] for file in work.rglob(LOG_FILE))
+    return sum(float(row.split(",")[1]) for row in last_rows)
+
+
+def peak_of_detection_mb(bundle: Path, data: Path, split: str) -> float:
+    """Most memory of a process that detects in the first case of a split, and does nothing else."""
+    case = Dataset.load(data).split(split)[0]
+    load_detector(load_bundle(bundle), "cpu").detect(case.read_volume())
+    return most_resident_mb()
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+
+    is_changed = git("status", "--porcelain", "--untracked-files=no", "--", "LandmarkDetection")
+    return git("rev-parse", "--short", "HEAD").strip() + ("+" if is_changed else "")
+
+
+def planned(arguments: Sequence[str] | None = None) -> Plan:
+    """The plan that a command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("method", metavar="METHOD", help=", ".join(METHODS))
+    parser.add_argument("dataset", metavar="DATASET", type=Path, help="folder, or packed file")
+    parser.add_argument("--preset", default="quick", choices=("quick", "standard", "paper"))
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE.json", help="changes the preset; its name is part of the row"
+    )
+    parser.add_argument("--split", default="test", help="to measure on (default: test)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--output", type=Path, default=TRAININGS, metavar="FOLDER", help="for bundles and reports")
+    asked = parser.parse_args(arguments)
+    return Plan(
+        method=asked.method,
+        data=asked.dataset,
+        dataset=Dataset.load(asked.dataset).name,
+        split=asked.split,
+        preset=asked.preset,
+        config=asked.config,
+        seed=asked.seed,
+        folder=asked.output,
+    )
+
+
+def main() -> int:
+    """Parse the command line, record, and say what happened."""
+    try:
+        plan = planned()
+        result = record(plan)
+    except LandmarkDetectionError as error:
+        print(f"No row was added: {error}", file=sys.stderr)
+        return 1
+    told = "is there already" if result is None else f"{result.mre_mm:.2f} mm, {result.minutes:.1f} minutes"
+    print(f"{', '.join(map(str, plan.key))}: {told}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

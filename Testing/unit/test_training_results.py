@@ -1,0 +1,122 @@
+"""The results of trainings are kept in one file: whole, once each, and none of a training that failed."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+from blob_dataset import write_blob_dataset, write_recipe
+
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
+
+from record_training import Plan, planned, record
+from results_table import tables
+from training_results import TrainingResult, add_result, read_results, sdr_text
+
+RESULT = TrainingResult(
+    method="pin",
+    dataset="brain",
+    split="test",
+    recipe="quick",
+    seed=0,
+    minutes=3.9,
+    cores=2,
+    cases=20,
+    points=400,
+    mre_mm=1.456,
+    sd_mm=0.8,
+    median_mm=1.26,
+    sdr=sdr_text({"2.0": 0.82, "4.0": 0.9825}),
+    mean_position_mm=17.6,
+    moved_mean_shape_mm=2.59,
+    seconds=0.13,
+    peak_mb=446,
+    weights_mb=9.5,
+    date="2026-01-31",
+    commit="abcdef1+",
+)
+
+
+def plan(folder: Path, **changes: object) -> Plan:
+    """Of a training of three steps on the blobs."""
+    config = write_recipe(folder / "three-steps.json", optimisation={"steps": 3, "pool_size": 8})
+    arguments = {
+        "method": "pin",
+        "data": folder / "blobs",
+        "dataset": "three blobs",
+        "split": "validation",
+        "preset": "quick",
+        "config": config,
+        "seed": 0,
+        "folder": folder / "trainings",
+    }
+    return Plan(**arguments | changes)
+
+
+def test_rows_are_read_as_they_were_written(tmp_path):
+    other = dataclasses.replace(RESULT, dataset="spine, lumbar", seed=1)
+    for result in (RESULT, other):
+        add_result(result, tmp_path / "results.csv")
+    assert read_results(tmp_path / "results.csv") == [RESULT, other]
+    assert {path.name for path in tmp_path.iterdir()} == {"results.csv"}
+
+
+def test_newer_row_takes_the_place_of_that_of_the_same_training(tmp_path):
+    for mre_mm in (1.5, 1.4):
+        add_result(dataclasses.replace(RESULT, mre_mm=mre_mm), tmp_path / "results.csv")
+    assert [result.mre_mm for result in read_results(tmp_path / "results.csv")] == [1.4]
+
+
+def test_training_is_recorded_once_and_its_model_measured_on_any_split(tmp_path):
+    write_blob_dataset(tmp_path / "blobs")
+    file = tmp_path / "results.csv"
+    result = record(plan(tmp_path), file)
+    assert read_results(file) == [result]
+    assert (result.method, result.dataset, result.recipe) == ("pin", "three blobs", "quick + three-steps")
+    assert (result.cases, result.points) == (3, 9)
+    assert set(result.sdr_shares) == {"2.0", "2.5", "3.0", "4.0"}
+    assert 0 < result.moved_mean_shape_mm < result.mean_position_mm
+    assert 100 < result.peak_mb < 2000
+    assert record(plan(tmp_path), file) is None
+    bundle = tmp_path / "trainings" / "three-blobs-pin-quick-three-steps-seed0"
+    trained = (bundle / "model.json").stat().st_mtime_ns
+    on_test = record(plan(tmp_path, split="test"), file)
+    assert (bundle / "model.json").stat().st_mtime_ns == trained
+    assert read_results(file) == [result, on_test]
+
+
+def test_training_that_fails_adds_no_row(tmp_path):
+    blobs = write_blob_dataset(tmp_path / "blobs")
+    (blobs / "volumes" / "case9.nii.gz").unlink()
+    with pytest.raises(LandmarkDetectionError, match="case9"):
+        record(plan(tmp_path), tmp_path / "results.csv")
+    assert not (tmp_path / "results.csv").exists()
+
+
+def test_command_line_names_the_dataset_as_it_calls_itself(tmp_path):
+    blobs = write_blob_dataset(tmp_path / "blobs")
+    found = planned(["pin", str(blobs), "--preset", "standard", "--seed", "2"])
+    assert found.key == ("pin", "three blobs", "test", "standard", 2)
+    assert found.bundle.name == "three-blobs-pin-standard-seed2"
+
+
+def test_table_shows_the_best_training_first_and_the_baselines_last():
+    worse = dataclasses.replace(RESULT, method="cascade", mre_mm=1.9)
+    other = dataclasses.replace(RESULT, dataset="spine", mre_mm=3.0)
+    brain, spine = tables([other, worse, RESULT]).split("\n\n### ")
+    lines = brain.splitlines()
+    assert lines[0] == "### brain, test: 20 cases, 400 points"
+    assert "| ≤ 2.0 mm | ≤ 4.0 mm |" in lines[2]
+    assert [line.split(" | ")[0] for line in lines[4:]] == [
+        "| pin",
+        "| cascade",
+        "| mean position",
+        "| moved mean shape",
+    ]
+    assert "| 1.46 ± 0.80 | 1.26 | 82.0% | 98.2% | 3.9 | 0.13 | 446 | 9.5 | abcdef1+ |" in lines[4]
+    assert len({line.count("|") for line in lines[2:]}) == 1
+    assert spine.startswith("spine, test")
