@@ -1,4 +1,4 @@
-"""What every benchmark needs: times taken in turn, layers timed alone, and the memory of a fresh process."""
+"""What every benchmark needs: times taken in turn, layers timed alone, the memory of a fresh process, targets."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
+import torch
 from torch import Tensor, nn
+
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.models.bundle import ModelBundle
+from LandmarkDetectionLib.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,51 @@ def for_each(call: Callable[[Any], object], arguments: Iterable[Any]) -> Callabl
     return lambda: collections.deque(map(call, arguments), maxlen=0)
 
 
+def print_times(times: Mapping[str, Timed], gflop: Mapping[str, float]) -> None:
+    """A line for each thing: its seconds, and how fast it computes if its GFLOP are known."""
+    print(f"{'':42}{'least s':>9}{'median s':>10}{'GFLOP':>8}{'GFLOP/s':>9}")
+    for name, time_s in times.items():
+        rate = f"{gflop[name]:8.1f}{gflop[name] / time_s.least:9.0f}" if name in gflop else ""
+        print(f"{name:42}{time_s.least:9.4f}{time_s.median:10.4f}{rate}")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a benchmark must show: a number, how it is written, and its limit."""
+
+    name: str
+    measured: float
+    limit: float
+    is_largest: bool
+    """Whether the number must not be larger than the limit; else not smaller."""
+    written_as: str = ".2f"
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is shown."""
+        return self.measured <= self.limit if self.is_largest else self.measured >= self.limit
+
+
+def targets_met(targets: Sequence[Target]) -> bool:
+    """Print a line for each target; whether all are met."""
+    for target in targets:
+        limit = f"{'at most' if target.is_largest else 'at least'} {target.limit:{target.written_as}}"
+        verdict = "pass" if target.is_met else "FAIL"
+        print(f"{target.name:42}{target.measured:>9{target.written_as}}   {limit:14} {verdict}")
+    return all(target.is_met for target in targets)
+
+
+def moved_by_bfloat16_mm(bundle: ModelBundle, volume: Volume) -> list[float]:
+    """How far reduced precision moves each landmark; asks for a processor that has it."""
+    reduced = load_detector(bundle, "cpu").detect(volume)
+    with mock.patch.object(torch.cpu, "_is_avx512_bf16_supported", return_value=False):
+        full = load_detector(bundle, "cpu").detect(volume)
+    return [
+        float(np.linalg.norm(one.position_ras - other.position_ras))
+        for one, other in zip(reduced.landmarks, full.landmarks, strict=True)
+    ]
+
+
 @dataclass(frozen=True)
 class LayerCall:
     """A layer and what it is given."""
@@ -54,7 +106,7 @@ class LayerCall:
     @property
     def gflop(self) -> float:
         """Two operations for each multiplication by a weight."""
-        if not isinstance(self.layer, nn.Conv2d | nn.Linear):
+        if not isinstance(self.layer, nn.Conv2d | nn.Conv3d | nn.Linear):
             return 0.0
         uses_of_each_weight = self().numel() / self.layer.weight.shape[0]
         return 2e-9 * uses_of_each_weight * self.layer.weight.numel()
