@@ -129,7 +129,11 @@ class CasePool:
 
     def positions(self, cases: Tensor) -> Tensor:
         """True positions (batch, n, d) of pool entries (batch,) in voxels and array order, NaN where missing."""
-        voxels = self.truths_mm[cases, 0] / self.spacing_mm + self.origins_ijk[cases][:, None]
+        return self.alternative_positions(cases)[:, 0]
+
+    def alternative_positions(self, cases: Tensor) -> Tensor:
+        """The same (batch, alternatives, n, d) for every way to assign the labels of interchangeable pairs."""
+        voxels = self.truths_mm[cases] / self.spacing_mm + self.origins_ijk[cases][:, None, None]
         return voxels[..., : self.dimension].flip(-1)
 
     def inputs(self, cases: Tensor) -> Tensor:
