@@ -100,7 +100,7 @@ def test_bundle_trained_on_two_devices_finds_landmarks(tmp_path, device):
     train(dataset, "pin", tmp_path / "model", preset="quick", config=config, device=device)
     work = tmp_path / "model.training"
     assert {path.name for path in work.iterdir()} == {
-        *("best.ckpt", "last.ckpt", "metrics.csv", "shape_model.json", "rank1.log")
+        *("best.ckpt", "last.ckpt", "plan.json", "metrics.csv", "shape_model.json", "rank1.log")
     }
     assert "Traceback" not in (work / "rank1.log").read_text()
     volume, truth = blob_case(30)

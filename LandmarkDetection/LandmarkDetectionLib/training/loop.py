@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..detectors.precision import has_bfloat16
 from ..errors import LandmarkDetectionError
+from .log_files import CHECKPOINT_FILE, LOG_FILE, TrainingPlan, write_plan
 from .metrics_log import MetricsLog
 from .ranks import Ranks
 from .recipe import Optimisation
 
 MONITORED = "validation_error_mm"
-LOG_FILE = "metrics.csv"
 
 _log = logging.getLogger(__name__)
 
@@ -58,10 +58,12 @@ class Loop:
             LandmarkDetectionError: if the training ended before its first validation, or the one to go on with was that
                 of another network.
         """
-        last = self._folder / "last.ckpt"
+        last = self._folder / CHECKPOINT_FILE
         if not resume and self._ranks.is_first:
             # Else a later resume could go on with what another training left here.
             last.unlink(missing_ok=True)
+        if self._ranks.is_first:
+            write_plan(self._folder, TrainingPlan(self._optimisation.steps, self._optimisation.minutes))
         from_step = _step_to_resume_at(module, last) if resume and last.exists() else 0
         best = ModelCheckpoint(self._folder, filename="best", monitor=MONITORED, enable_version_counter=False)
         trainer = self._trainer(best, from_step)

@@ -11,9 +11,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from ..files.atomic import whole_file
-
-COLUMNS = ("step", "minutes", "loss", "validation_error_mm")
-"""Steps count from 0, minutes include earlier parts of a resumed training; a row has a loss or an error."""
+from .log_files import COLUMNS
 
 
 class MetricsLog(Logger):
