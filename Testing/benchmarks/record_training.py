@@ -28,6 +28,7 @@ from LandmarkDetectionLib.files.atomic import whole_file
 from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.models.bundle_files import CARD_FILE, WEIGHTS_FILE
+from LandmarkDetectionLib.training.log_files import CHECKPOINT_FILE, LOG_FILE, read_progress
 from LandmarkDetectionLib.training.registry import METHODS
 
 # What only training and evaluation need is imported there: the process whose memory is measured imports this file too.
@@ -104,7 +105,7 @@ def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
 def _train(plan: Plan) -> dict[str, str]:
     """Train where there is no bundle; says when that began, and of which commit."""
     note = plan.bundle.with_name(f"{plan.bundle.name}.began.json")
-    if not any(plan.work.rglob("last.ckpt")):
+    if not any(plan.work.rglob(CHECKPOINT_FILE)):
         with whole_file(note) as path:
             began = {"date": datetime.date.today().isoformat(), "commit": _commit()}
             path.write_text(json.dumps(began), encoding="utf-8")
@@ -140,10 +141,7 @@ def _measure(plan: Plan) -> dict[str, Any]:
 
 def _minutes(work: Path) -> float:
     """Of all trainings that the model took, one after the other."""
-    from LandmarkDetectionLib.training.loop import LOG_FILE
-
-    last_rows = (file.read_text(encoding="utf-8").splitlines()[-1] for file in work.rglob(LOG_FILE))
-    return sum(float(row.split(",")[1]) for row in last_rows)
+    return sum(read_progress(log.parent).minutes for log in work.rglob(LOG_FILE))
 
 
 def peak_of_detection_mb(bundle: Path, data: Path, split: str) -> float:
