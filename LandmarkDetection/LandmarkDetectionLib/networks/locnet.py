@@ -1,0 +1,172 @@
+"""The localiser network: a U-Net whose heatmaps become positions through their centre of mass [Ma 2020, figure 1]."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from .layers import convolution, max_pooling
+
+MASS_AT_CENTRE = 1e-5
+"""Weight of an image's middle in every centre of mass, so that an empty heatmap has one too: there."""
+
+
+class LocNet(nn.Module):
+    """Loc-Net: finds landmarks in an image of one channel, in a volume or a picture.
+
+    A U-Net with one 3x3x3 convolution and ReLU a level, max pooling, nearest-neighbour upsampling and concatenation,
+    then a 1x1x1 convolution to one channel a landmark. The paper draws no more; the widths are those of the authors'
+    code, of which the dropout, which the paper does not mention, is left out.
+
+    Args:
+        dimension: 2 or 3.
+        landmarks: channels of the output.
+        widths: channels of the encoder's levels; the decoder has those of all but the deepest in reverse.
+        heatmap: how the last channels become weights: rectified, as published, or by their exponential, which makes the
+            centre of mass the mean of a softmax over the voxels. A rectified heatmap may die in training; this cannot.
+    """
+
+    def __init__(
+        self,
+        dimension: int,
+        landmarks: int,
+        widths: Sequence[int] = (16, 32, 64, 128),
+        heatmap: Literal["relu", "softmax"] = "relu",
+    ) -> None:
+        super().__init__()
+        conv = convolution(dimension)
+        self.heatmap = heatmap
+        self.encoder = nn.ModuleList(_block(conv, before, after) for before, after in itertools.pairwise([1, *widths]))
+        self.pool = max_pooling(dimension)(2)
+        self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
+        self.decoder = nn.ModuleList(
+            _block(conv, deep + shallow, shallow) for shallow, deep in reversed(list(itertools.pairwise(widths)))
+        )
+        self.output = conv(widths[0], landmarks, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Positions (batch, landmarks, d) in voxels, array order, of every landmark in images (batch, 1, ...)."""
+        return centre_of_mass(self.heatmaps(images))
+
+    def positions_of(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """Positions (batch, d) in voxels of crops (batch, 1, ...), each of a landmark (batch,) of its own."""
+        return centre_of_mass(self.own_heatmaps(crops, landmarks)[:, None])[:, 0]
+
+    def heatmaps(self, images: Tensor) -> Tensor:
+        """Weights (batch, landmarks, ...) of the voxels of images (batch, 1, ...): 0 and more, in single precision."""
+        return self._weights(self.output(self._features(images)))
+
+    def own_heatmaps(self, crops: Tensor, landmarks: Tensor) -> Tensor:
+        """Weights (batch, ...) of the voxels of crops (batch, 1, ...), each for a landmark (batch,) of its own."""
+        channels = self.output(self._features(crops))
+        own = channels[torch.arange(len(crops), device=crops.device), landmarks]
+        return self._weights(own[:, None])[:, 0]
+
+    def fitting_side(self, side: int) -> int:
+        """The smallest side, this or larger, that pooling halves without a remainder at every level."""
+        period = 2 ** (len(self.encoder) - 1)
+        return side + -side % period
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Number format of the weights."""
+        return self.output.weight.dtype
+
+    def _weights(self, channels: Tensor) -> Tensor:
+        channels = _precise(channels)
+        if self.heatmap == "relu":
+            return channels.relu()
+        return (channels - channels.amax(tuple(range(2, channels.ndim)), keepdim=True)).exp()
+
+    def _features(self, images: Tensor) -> Tensor:
+        """What the decoder makes of images, whose sides may be any: they are filled up with zeros for the pooling."""
+        sides = images.shape[2:]
+        beyond = [extra for side in reversed(sides) for extra in (0, self.fitting_side(side) - side)]
+        values = functional.pad(images, beyond) if any(beyond) else images
+        skipped = []
+        for level in self.encoder[:-1]:
+            values = level(values)
+            skipped.append(values)
+            values = self.pool(values)
+        values = self.encoder[-1](values)
+        for level in self.decoder:
+            values = level(torch.cat([self.upsample(values), skipped.pop()], 1))
+        return values[(..., *(slice(side) for side in sides))]
+
+
+def _block(conv: type[nn.Conv2d | nn.Conv3d], before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(conv(before, after, 3, padding=1), nn.ReLU(inplace=True))
+
+
+def initialise_locnet(network: LocNet) -> None:
+    """He initialisation; the last weights positive like the features they weight, so that no heatmap begins empty."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Conv3d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            nn.init.zeros_(module.bias)
+    network.output.weight.data.abs_()
+
+
+def _precise(values: Tensor) -> Tensor:
+    """The same values in single precision at least."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def centre_of_mass(heatmaps: Tensor) -> Tensor:
+    """Positions (batch, n, d) in voxels, array order, of weights (batch, n, ...) of 0 and more.
+
+    The authors' code adds 1e-5 to numerator and denominator. Here it is a mass in the middle of the image, so that the
+    position does not depend on where voxels are counted from.
+    """
+    # Positions need more than the eight bits of autocast.
+    with torch.autocast(heatmaps.device.type, enabled=False):
+        masses = _precise(heatmaps)
+        total = masses.flatten(2).sum(-1) + MASS_AT_CENTRE
+        positions = []
+        for axis, side in enumerate(heatmaps.shape[2:]):
+            middle = (side - 1) / 2
+            offsets = torch.arange(side, device=masses.device) - middle
+            profile = masses.sum([other + 2 for other in range(heatmaps.ndim - 2) if other != axis])
+            positions.append((profile * offsets).sum(-1) / total + middle)
+        return torch.stack(positions, -1)
+
+
+def centres_of_windows(heatmaps: Tensor, starts: Tensor, size: int) -> Tensor:
+    """Centre of mass of what lies within windows of heatmaps, which may begin between voxels.
+
+    A voxel that a window covers in part counts in part, as it would in a heatmap resampled to the window's voxels.
+
+    Args:
+        heatmaps: (batch, ...) weights of 0 and more.
+        starts: (batch, windows, d) centre of each window's first voxel, in array order.
+        size: side of the windows in voxels.
+
+    Returns:
+        (batch, windows, d) in voxels of the heatmaps, array order.
+    """
+    middles = starts + (size - 1) / 2
+    covers, moments = [], []
+    for axis, side in enumerate(heatmaps.shape[1:]):
+        offsets = torch.arange(side, device=heatmaps.device) - middles[..., axis, None]
+        cover = (size / 2 + 0.5 - offsets.abs()).clamp(0.0, 1.0)
+        covers.append(cover)
+        moments.append(cover * offsets)
+    total = _contracted(heatmaps, covers) + MASS_AT_CENTRE
+    shifts = [
+        _contracted(heatmaps, [*covers[:axis], moment, *covers[axis + 1 :]]) / total
+        for axis, moment in enumerate(moments)
+    ]
+    return middles + torch.stack(shifts, -1)
+
+
+def _contracted(heatmaps: Tensor, profiles: Sequence[Tensor]) -> Tensor:
+    """Sums (batch, windows) of heatmaps (batch, ...) times a profile (batch, windows, side) along each axis."""
+    values = torch.einsum("b...i,bwi->b...w", heatmaps, profiles[-1])
+    for profile in reversed(profiles[:-1]):
+        values = torch.einsum("b...iw,bwi->b...w", values, profile)
+    return values
