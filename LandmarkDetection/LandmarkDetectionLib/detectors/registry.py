@@ -17,6 +17,7 @@ from .consensus_detector import AnyDetector, ConsensusDetector
 DETECTORS = {
     "pin": "pin:PINDetector",
     "pin-single": "pin:PINSingleDetector",
+    "multiscale-locnet": "multiscale_locnet:MultiscaleLocNetDetector",
     "global-to-local": "global_to_local:GlobalToLocalDetector",
 }
 """Method in a model card -> module in this package and class."""

@@ -5,5 +5,6 @@ from __future__ import annotations
 METHODS = {
     "pin": "pin_training:PIN",
     "pin-single": "pin_training:PIN_SINGLE",
+    "multiscale-locnet": "multiscale_locnet_training:MULTISCALE_LOCNET",
 }
 """Method -> module in this package and its TrainingMethod."""

@@ -1,0 +1,60 @@
+"""Multi-scale Loc-Net: shift-equivariant networks from coarse to fine, with noise before the last [Ma 2020]."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..models.bundle import ModelBundle
+from ..models.record import parse_record
+from ..preprocessing import CanonicalVolume
+from .base import CancelledCallback, Detector, Located, ProgressCallback
+from .grid import Grid
+from .locnet_scales import MultiscaleLocNetSettings, scale_images
+from .locnet_search import LocNetSearch, MultiscaleLocNetInference
+from .weights import loaded_network
+from .windowed_image import windowed_bytes
+
+
+class MultiscaleLocNetDetector(Detector):
+    """Multi-scale Loc-Net: the mean over noisy passes of the last scale is the result, their spread its covariance.
+
+    The coarser scales are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3].
+    """
+
+    def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
+        super().__init__(bundle, device)
+        where = f"model {bundle.card.name}"
+        settings = parse_record(MultiscaleLocNetSettings, bundle.card.network, f"{where}: network")
+        inference = parse_record(MultiscaleLocNetInference, bundle.card.inference, f"{where}: inference")
+        networks = loaded_network(
+            bundle,
+            lambda: settings.networks(bundle.card.dimension, len(bundle.card.landmarks)),
+            prefix="",
+            device=device,
+            memory_format=torch.channels_last if bundle.card.dimension == 2 else torch.channels_last_3d,
+        )
+        self._search = LocNetSearch(networks, settings, inference)
+
+    def _locate(
+        self,
+        canonical: CanonicalVolume,
+        progress: ProgressCallback,
+        cancelled: CancelledCallback,
+        generator: np.random.Generator,
+    ) -> Located:
+        grid = Grid.of(canonical)
+        progress(0.0, "Averaging voxels")
+        voxels, window = windowed_bytes(canonical)
+        scales = scale_images(voxels[None], self._search.settings.pooling, grid.dimension, window)
+        passes, path = self._search.run(
+            [scale.to(self.device) for scale in scales],
+            grid.spacing_mm[: grid.dimension][::-1],
+            generator,
+            progress=progress,
+            cancelled=cancelled,
+        )
+        offsets = passes - passes.mean(0)
+        covariances = np.einsum("pni,pnj->nij", offsets, offsets) / max(len(passes) - 1, 1)
+        path_mm = grid.frame_from_voxels(path)
+        return Located(path_mm[-1], grid.frame_covariances(covariances), path_mm)
