@@ -152,6 +152,10 @@ def peak_of_detection_mb(bundle: Path, data: Path, split: str) -> float:
 
 
 def _commit() -> str:
+    """The commit that is checked out, "unknown" in a copy without history."""
+    if not (REPOSITORY / ".git").exists():
+        return "unknown"
+
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
 
