@@ -143,6 +143,15 @@ def test_a_picture_does_not_go_among_volumes(tmp_path):
         add_case(folder, *blob_case(30, 2))
 
 
+def test_a_sheared_image_is_refused(tmp_path):
+    volume, landmarks = blob_case(0)
+    sheared = volume.ijk_to_ras.copy()
+    sheared[0, 1] = 0.1
+    with pytest.raises(LandmarkDetectionError, match="not perpendicular"):
+        add_case(tmp_path / "new", Volume(volume.voxels, sheared, "sheared"), landmarks)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_folder_of_other_things_is_no_dataset(tmp_path):
     (tmp_path / "letter.txt").write_text("Dear")
     with pytest.raises(LandmarkDetectionError, match="is not a dataset folder"):

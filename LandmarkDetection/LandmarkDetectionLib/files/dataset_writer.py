@@ -23,6 +23,7 @@ from .markups import markups_stem, write_markups
 
 _VOLUMES, _LANDMARKS = "volumes", "landmarks"
 _GEOMETRY_TOLERANCE_MM = 1e-3
+_SHEAR_TOLERANCE = 1e-4
 
 
 def add_case(
@@ -48,6 +49,7 @@ def add_case(
     """
     folder = Path(folder)
     name = case_name(volume.name)
+    _check_can_be_written(volume)
     dataset = None if _is_new(folder) else Dataset.load(folder)
     if dataset is None:
         defined = tuple(definitions) or _definitions_of(landmarks)
@@ -111,6 +113,19 @@ def _with_case(folder: Path, dataset: Dataset, name: str) -> dict[str, object] |
     content = described(dataset)
     content["split"] = {**content["split"], DEFAULT_SPLIT: [*dataset.splits.get(DEFAULT_SPLIT, ()), name]}
     return content
+
+
+def has_perpendicular_axes(volume: Volume) -> bool:
+    """Whether image files, which know no shear, can hold the volume's geometry."""
+    return np.allclose(volume.directions.T @ volume.directions, np.eye(3), atol=_SHEAR_TOLERANCE)
+
+
+def _check_can_be_written(volume: Volume) -> None:
+    if not has_perpendicular_axes(volume):
+        message = (
+            f"{volume.name}: its voxel axes are not perpendicular, which image files cannot hold: resample it first."
+        )
+        raise LandmarkDetectionError(message)
 
 
 def _check_fits(dataset: Dataset, volume: Volume, landmarks: LandmarkSet) -> None:

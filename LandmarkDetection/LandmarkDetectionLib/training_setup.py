@@ -1,0 +1,117 @@
+"""TrainingSetup: what a person chose to train, where its files lie, and the command lines that do it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files.dataset import DEFAULT_SPLIT, Dataset
+from .files.dataset_division import VALIDATION
+from .models.bundle_files import CARD_FILE
+from .models.card import ModelCard
+from .models.registry import resources_folder, user_models_folder
+from .training.log_files import CHECKPOINT_FILE
+
+_NAME = re.compile(r"[\w][\w.+-]*")
+
+
+def trainings_folder() -> Path:
+    """Where trainings started from a panel keep their files: beside the folder of imported models."""
+    return user_models_folder().with_name("trainings")
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What to train.
+
+    Attributes:
+        dataset: folder, or packed file.
+        method, preset, device: as for `landmark-detection train`.
+        name: of the new model.
+        initial: name of the model whose weights to start from; empty for none.
+        config: JSON file with settings that replace those of the preset; empty for none.
+    """
+
+    dataset: str
+    method: str
+    preset: str
+    name: str
+    device: str = "auto"
+    initial: str = ""
+    config: str = ""
+
+    @property
+    def output(self) -> Path:
+        """Folder of the bundle."""
+        return trainings_folder() / self.name
+
+    @property
+    def work_folder(self) -> Path:
+        """Of the checkpoints and the log."""
+        return trainings_folder() / f"{self.name}.training"
+
+    @property
+    def report_folder(self) -> Path:
+        """Of the evaluation."""
+        return trainings_folder() / f"{self.name}.evaluation"
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is a model."""
+        return (self.output / CARD_FILE).exists()
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether a training of this name stopped before its end."""
+        checkpoint, card = self.work_folder / CHECKPOINT_FILE, self.output / CARD_FILE
+        return checkpoint.exists() and (not card.exists() or card.stat().st_mtime < checkpoint.stat().st_mtime)
+
+    def training_arguments(self, *, resume: bool) -> list[str]:
+        """The command that trains."""
+        arguments = ["train", "--dataset", self.dataset, "--method", self.method, "--preset", self.preset]
+        arguments += ["--device", self.device, "--output", str(self.output), "--json"]
+        arguments += ["--resume"] if resume else []
+        arguments += ["--init-from", self.initial] if self.initial else []
+        return arguments + (["--config", self.config] if self.config else [])
+
+    def evaluation_arguments(self, split: str) -> list[str]:
+        """The command that evaluates the model."""
+        arguments = ["evaluate", "--dataset", self.dataset, "--split", split, "--model", str(self.output)]
+        return [*arguments, "--device", self.device, "--output", str(self.report_folder), "--json"]
+
+    def problem(self, dataset: Dataset, initial: ModelCard | None) -> str:
+        """Why this cannot be trained, as a sentence; empty if it can.
+
+        Args:
+            dataset: the one to train on.
+            initial: card of the model to start from, if one is named.
+        """
+        if not _NAME.fullmatch(self.name):
+            return "A model's name begins with a letter or digit, and holds letters, digits, - . + and _ only."
+        if (resources_folder() / "Models" / self.name).exists():
+            return f'A model that is shipped with the extension is named "{self.name}": choose another name.'
+        if self.initial and initial is None:
+            return f'The model "{self.initial}" to start from is no longer there: choose another.'
+        return _split_problem(dataset) or ("" if initial is None else self._initial_problem(dataset, initial))
+
+    def _initial_problem(self, dataset: Dataset, initial: ModelCard) -> str:
+        if initial.method != self.method:
+            return f"{initial.name} was trained with the method {initial.method}: choose that method, or another start."
+        if set(initial.labels) != set(dataset.labels):
+            return f"{initial.name} finds other landmarks than the dataset {dataset.name} has: choose another start."
+        return ""
+
+
+def suggested_name(dataset: Dataset, method: str, initial: str) -> str:
+    """A name for a new model."""
+    name = f"{initial}-tuned" if initial else f"{dataset.name}-{method}"
+    return re.sub(r"[^\w.+]+", "-", name).strip("-._+").lower()
+
+
+def _split_problem(dataset: Dataset) -> str:
+    if not dataset.splits.get(VALIDATION):
+        return "The dataset does not say which cases choose the best weights (validation): divide it first."
+    if not dataset.splits.get(DEFAULT_SPLIT):
+        return 'The dataset has no cases to train on: name some in the split "train" of its dataset.json.'
+    return ""

@@ -1,0 +1,117 @@
+"""What a person chose to train becomes a command line, unless it cannot work."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import pytest
+from blob_dataset import LABELS, write_blob_dataset, write_description
+from tiny_models import TINY_CARD
+
+from LandmarkDetectionLib.cli import _parser
+from LandmarkDetectionLib.files.dataset import Dataset
+from LandmarkDetectionLib.models.card import ModelCard
+from LandmarkDetectionLib.models.registry import list_models
+from LandmarkDetectionLib.training.presets import PRESETS
+from LandmarkDetectionLib.training_setup import TrainingSetup, suggested_name
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return Dataset.load(write_blob_dataset(tmp_path / "blobs"))
+
+
+@pytest.fixture
+def setup(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("LANDMARK_DETECTION_MODELS", str(tmp_path / "store" / "models"))
+    return TrainingSetup(str(dataset.path), "pin", "quick", "blobs")
+
+
+@pytest.fixture
+def initial():
+    landmarks = [{"label": label, "description": "", "side": ""} for label in LABELS]
+    return ModelCard.from_json(TINY_CARD | {"landmarks": landmarks, "interchangeable": []} | _WITHOUT_LABELS)
+
+
+_WITHOUT_LABELS = {"planes": [], "measurements": [], "calibration": None}
+
+
+def changed(setup, **changes):
+    return dataclasses.replace(setup, **changes)
+
+
+def test_the_command_line_is_one_that_the_command_takes(setup):
+    full = changed(setup, initial="tiny", config="settings.json", device="cpu")
+    parsed = _parser().parse_args(full.training_arguments(resume=True))
+    assert (str(parsed.dataset), parsed.method, parsed.preset, parsed.device) == (setup.dataset, "pin", "quick", "cpu")
+    assert (parsed.output, parsed.init_from, str(parsed.config)) == (setup.output, "tiny", "settings.json")
+    assert parsed.resume
+    assert parsed.json
+    parsed = _parser().parse_args(setup.training_arguments(resume=False))
+    assert (parsed.init_from, parsed.config, parsed.resume) == (None, None, False)
+    parsed = _parser().parse_args(setup.evaluation_arguments("test"))
+    assert (parsed.model, parsed.split, parsed.output) == ([str(setup.output)], "test", setup.report_folder)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_presets_are_those_of_the_command(setup, preset):
+    assert _parser().parse_args(changed(setup, preset=preset).training_arguments(resume=False)).preset == preset
+
+
+def test_its_files_lie_beside_the_users_models(setup, tmp_path):
+    assert setup.output == tmp_path / "store" / "trainings" / "blobs"
+
+
+def test_what_stopped_before_its_end_can_be_resumed(setup):
+    assert not setup.can_resume
+    setup.work_folder.mkdir(parents=True)
+    checkpoint, card = setup.work_folder / "last.ckpt", setup.output / "model.json"
+    checkpoint.touch()
+    os.utime(checkpoint, (100, 100))
+    assert setup.can_resume
+    assert not setup.is_trained
+    setup.output.mkdir()
+    card.touch()
+    os.utime(card, (200, 200))
+    assert not setup.can_resume
+    assert setup.is_trained
+    os.utime(checkpoint, (300, 300))
+    assert setup.can_resume
+
+
+class TestProblem:
+    def test_there_is_none(self, setup, dataset, initial):
+        assert setup.problem(dataset, None) == ""
+        assert changed(setup, initial="tiny-brain").problem(dataset, initial) == ""
+
+    @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "a\n"])
+    def test_a_name_no_folder_should_have(self, setup, dataset, name):
+        assert "begins with a letter" in changed(setup, name=name).problem(dataset, None)
+
+    def test_the_name_of_a_shipped_model(self, setup, dataset):
+        shipped = list_models()[0].name
+        assert "is shipped" in changed(setup, name=shipped).problem(dataset, None)
+
+    def test_cases_that_are_not_divided(self, setup, dataset):
+        write_description(dataset.path, split={})
+        assert "divide it first" in setup.problem(Dataset.load(dataset.path), None)
+        write_description(dataset.path, split={"train": [], "validation": ["case1"]})
+        assert "no cases to train on" in setup.problem(Dataset.load(dataset.path), None)
+
+    def test_a_model_to_start_from_that_is_gone_or_does_not_fit(self, setup, dataset, initial):
+        wants_it = changed(setup, initial="tiny-brain")
+        assert "no longer there" in wants_it.problem(dataset, None)
+        assert "with the method pin:" in changed(wants_it, method="cascade").problem(dataset, initial)
+        other = ModelCard.from_json(TINY_CARD)
+        assert "finds other landmarks" in wants_it.problem(dataset, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "initial", "suggestion"),
+    [("three blobs", "", "three-blobs-pin"), ("Köpfe (neu)", "", "köpfe-neu-pin"), ("x", "tiny", "tiny-tuned")],
+)
+def test_the_suggested_name_can_be_one(setup, dataset, name, initial, suggestion):
+    found = suggested_name(dataclasses.replace(dataset, name=name), "pin", initial)
+    assert found == suggestion
+    assert changed(setup, name=found).problem(dataset, None) == ""
