@@ -21,7 +21,7 @@ from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.networks.pin import PINNetwork
-from LandmarkDetectionLib.training.cases import read_cases
+from LandmarkDetectionLib.training.cases import CaseReader
 from LandmarkDetectionLib.training.job import mean_error_mm
 from LandmarkDetectionLib.training.learner import LearningModule
 from LandmarkDetectionLib.training.loop import Loop
@@ -94,7 +94,7 @@ def test_trained_bundle_finds_the_landmarks_of_new_cases(trained, method, dimens
 @pytest.mark.parametrize("method", STEPS)
 def test_bundle_tells_the_validation_error_of_the_very_weights_it_holds(trained, datasets, method, dimension):
     bundle = load_bundle(trained[method, dimension])
-    validation = read_cases(Dataset.load(datasets[dimension]), "validation")
+    validation = CaseReader(Dataset.load(datasets[dimension])).split("validation")
     noted = float(bundle.card.training.notes.removesuffix(" mm.").split()[-1])
     assert mean_error_mm(bundle, validation, "cpu") == pytest.approx(noted, rel=0.1)
     assert "3 validation cases" in bundle.card.training.notes
@@ -393,7 +393,7 @@ def test_name_that_no_model_may_have_is_refused_and_leaves_nothing(run, tmp_path
 
 def read(dataset_folder):
     dataset = Dataset.load(dataset_folder)
-    return dataset, read_cases(dataset, "train")
+    return dataset, CaseReader(dataset).split("train")
 
 
 def draft(dataset, cases):

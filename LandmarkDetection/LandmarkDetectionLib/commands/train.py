@@ -24,6 +24,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--config", metavar="FILE.json", type=Path, help="settings that replace those of the preset")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
     parser.add_argument("--init-from", metavar="BUNDLE", help="start from the weights of this model")
+    folds = "calibrate the model by cross-validation, which takes K more trainings; for example 5"
+    parser.add_argument("--folds", metavar="K", type=int, help=folds)
     add_json_argument(parser)
     parser.set_defaults(run=run)
 
@@ -43,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             config=arguments.config,
             resume=arguments.resume,
             init_from=None if arguments.init_from is None else find_model(arguments.init_from),
+            folds=arguments.folds,
         )
     if arguments.json:
         print_json(card.to_json())

@@ -2,17 +2,64 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import LandmarkDetectionError
+from ..files.case import Case
+from ..files.dataset import Dataset
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import LandmarkSet
 from ..volume import Volume
 
+_log = logging.getLogger(__name__)
+
 FEWEST, MOST = 0.2, 0.6
 """Share of a volume's landmarks that is cut off."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShortCase(Case):
+    """A case whose image is cut short, in the same way with the same seed."""
+
+    whole: Case
+    seed: int
+
+    @classmethod
+    def of(cls, case: Case, seed: int) -> ShortCase:
+        """The case cut short."""
+        return cls(**{field.name: getattr(case, field.name) for field in fields(Case)}, whole=case, seed=seed)
+
+    def read_volume(self, report: Callable[[str], None] = _log.warning) -> Volume:
+        """The rest of the image.
+
+        Raises:
+            LandmarkDetectionError: if it cannot be read, or no cut parts its landmarks.
+        """
+        rest = short_volume(self.name, self.whole.read_volume(report), self.read_landmarks(), self.seed)
+        if rest is None:
+            message = f"Case {self.name} cannot be cut between its landmarks: leave it out."
+            raise LandmarkDetectionError(message)
+        return rest
+
+    def read_landmarks(self, observer: str | None = None) -> LandmarkSet:
+        """The landmarks of the whole image."""
+        return self.whole.read_landmarks(observer)
+
+
+def short_dataset(dataset: Dataset, seed: int) -> Dataset:
+    """The same cases and landmarks, every image cut short."""
+    return replace(dataset, cases=tuple(ShortCase.of(case, seed) for case in dataset.cases))
+
+
+def short_volume(case: str, volume: Volume, landmarks: LandmarkSet, seed: int) -> Volume | None:
+    """A case's volume cut short by a choice that depends on the seed and the case's name alone."""
+    return cut_short(volume, landmarks, np.random.default_rng([seed, *case.encode()]))
 
 
 def cut_short(volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tqdm import tqdm
@@ -21,17 +22,32 @@ class TrainingCase:
     landmarks: LandmarkSet
 
 
-def read_cases(dataset: Dataset, split: str) -> list[TrainingCase]:
-    """Volumes and true landmarks of one split.
+class CaseReader:
+    """Decodes each case of a dataset once, however often it is asked for."""
 
-    Raises:
-        LandmarkDetectionError: if the split is empty or a case cannot be read.
-    """
-    cases = dataset.split(split)
-    if not cases:
-        message = f'{dataset.path}: its split "{split}" has no case; name some in its dataset.json.'
-        raise LandmarkDetectionError(message)
-    return [
-        TrainingCase(case.name, case.read_volume(), case.read_landmarks())
-        for case in tqdm(cases, desc=f"Reading {split}", unit="case", leave=False)
-    ]
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+        self._read: dict[str, TrainingCase] = {}
+
+    def split(self, name: str) -> list[TrainingCase]:
+        """The cases of one split.
+
+        Raises:
+            LandmarkDetectionError: if the split is empty or a case cannot be read.
+        """
+        cases = self._dataset.split(name)
+        if not cases:
+            message = f'{self._dataset.path}: its split "{name}" has no case; name some in its dataset.json.'
+            raise LandmarkDetectionError(message)
+        return self.named([case.name for case in cases])
+
+    def named(self, names: Sequence[str]) -> list[TrainingCase]:
+        """The cases of these names.
+
+        Raises:
+            LandmarkDetectionError: if one cannot be read.
+        """
+        wanted = [case for case in self._dataset.cases if case.name in set(names) - set(self._read)]
+        for case in tqdm(wanted, desc="Reading", unit="case", leave=False):
+            self._read[case.name] = TrainingCase(case.name, case.read_volume(), case.read_landmarks())
+        return [self._read[name] for name in names]

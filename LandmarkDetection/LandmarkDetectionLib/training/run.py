@@ -7,7 +7,7 @@ import dataclasses
 import importlib
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,14 @@ from ..errors import LandmarkDetectionError
 from ..files.dataset import Dataset
 from ..models.bundle import ModelBundle, load_bundle, save_bundle
 from ..models.bundle_files import check_bundle_folder
+from ..models.calibration import Calibration
 from ..models.card import ModelCard
 from ..models.record import parse_record
 from ..preprocessing import Preprocessing, canonical_size_mm
-from .cases import TrainingCase, read_cases
+from .cases import CaseReader, TrainingCase
+from .cross_report import calibration_of, write_cross_validation
+from .cross_validation import forget_folds, plan_folds, run_folds
+from .folds import Fold
 from .job import TrainingJob
 from .method import TrainingMethod
 from .ranks import Ranks, all_ranks, check_devices
@@ -45,11 +49,13 @@ def train(
     config: Path | str | None = None,
     resume: bool = False,
     init_from: Path | str | None = None,
+    folds: int | None = None,
     seed: int = 0,
 ) -> ModelCard:
     """Train a model on the train split of a dataset, choosing the best weights on its validation split.
 
-    Checkpoints and logs lie beside the bundle, in a folder of its name with ".training" added.
+    Checkpoints and logs lie beside the bundle, in a folder of its name with ".training" added. With folds, so many more
+    models are trained first, for the cross-validation that calibrates this one: see `cross_validation`.
 
     Args:
         dataset_folder: or a packed file, with the splits train and validation.
@@ -60,6 +66,7 @@ def train(
         config: JSON file that changes entries of the preset.
         resume: go on with an interrupted training of the same output.
         init_from: bundle of the same method and landmarks whose weights to start from.
+        folds: how many; None for no cross-validation.
         seed: of all randomness.
 
     Returns:
@@ -80,20 +87,12 @@ def train(
         seed=seed,
     )
     plan = _Plan.of(request)
-    devices = plan.recipe.optimisation.devices
-    check_devices(plan.device, devices)
-    with (
-        _work_folder(request) as work,
-        all_ranks(_RANK, dataclasses.asdict(request), count=devices, device=plan.device, folder=work) as ranks,
-    ):
-        job = plan.job(ranks)
-        trained = plan.method.train(job)
-    notes = (
-        f"Mean error on the {len(job.validation)} validation cases that chose the weights: "
-        f"{trained.validation_error_mm:.2f} mm."
-    )
-    card = dataclasses.replace(trained.card, training=dataclasses.replace(trained.card.training, notes=notes))
-    return save_bundle(request.output, card, {name: _stored(tensor) for name, tensor in trained.tensors.items()})
+    check_devices(plan.device, plan.recipe.optimisation.devices)
+    with _work_folder(request) as work:
+        if not resume:
+            forget_folds(work)
+        calibration = None if folds is None else plan.cross_validated(folds)
+        return plan.trained(calibration)
 
 
 @dataclass(frozen=True)
@@ -109,6 +108,8 @@ class TrainingRequest:
     resume: bool
     init_from: str | None
     seed: int
+    parts: tuple[Sequence[str], Sequence[str]] | None = None
+    """Names of the cases that train and of those that choose the weights, in place of the dataset's splits."""
 
     @property
     def work_folder(self) -> Path:
@@ -131,6 +132,7 @@ class _Plan:
     recipe: TrainingRecipe
     device: torch.device
     dataset: Dataset
+    reader: CaseReader
     initial: ModelBundle | None
 
     @classmethod
@@ -142,11 +144,11 @@ class _Plan:
         initial = None if request.init_from is None else load_bundle(request.init_from)
         if initial is not None:
             _check_same_task(initial, request.method, dataset)
-        return cls(request, method, recipe, device, dataset, initial)
+        return cls(request, method, recipe, device, dataset, CaseReader(dataset), initial)
 
     def job(self, ranks: Ranks) -> TrainingJob:
         """Read the cases."""
-        cases, validation = (_read_labelled_cases(self.dataset, split) for split in ("train", "validation"))
+        cases, validation = self._parts()
         asked, name = self.request, Path(self.request.output).name
         if self.initial is None:
             card = draft_card(self.dataset, cases, self.recipe, method=asked.method, name=name, preset=asked.preset)
@@ -164,6 +166,54 @@ class _Plan:
             seed=asked.seed + ranks.number,
             ranks=ranks,
         )
+
+    def trained(self, calibration: Calibration | None = None) -> ModelCard:
+        """Train the model and write its bundle."""
+        request, devices = self.request, self.recipe.optimisation.devices
+        with (
+            _work_folder(request) as work,
+            all_ranks(_RANK, dataclasses.asdict(request), count=devices, device=self.device, folder=work) as ranks,
+        ):
+            job = self.job(ranks)
+            trained = self.method.train(job)
+        notes = (
+            f"Mean error on the {len(job.validation)} validation cases that chose the weights: "
+            f"{trained.validation_error_mm:.2f} mm."
+        )
+        training = dataclasses.replace(trained.card.training, notes=notes)
+        card = dataclasses.replace(trained.card, training=training, calibration=calibration)
+        return save_bundle(request.output, card, {name: _stored(tensor) for name, tensor in trained.tensors.items()})
+
+    def cross_validated(self, count: int) -> Calibration:
+        """Train and judge the models of all folds; the calibration that follows."""
+        folder, seed = self.request.work_folder, self.request.seed
+        if self.initial is not None and _origin(self.dataset) in self.initial.card.training.data:
+            message = (
+                f"The model {self.initial.card.name} was trained on these data, so that no fold could be held out from "
+                "it; leave out --folds, or start from another model."
+            )
+            raise LandmarkDetectionError(message)
+        folds = plan_folds(self.dataset, count, folder, seed)
+
+        def train_model(fold: Fold, output: Path) -> None:
+            request = dataclasses.replace(self.request, output=str(output), parts=(fold.training, fold.choosing))
+            dataclasses.replace(self, request=request).trained()
+
+        results = run_folds(folds, self.reader, folder, device=self.device, train_model=train_model)
+        write_cross_validation(self.dataset, Path(self.request.output).name, results, seed, folder)
+        return calibration_of(results)
+
+    def _parts(self) -> tuple[list[TrainingCase], list[TrainingCase]]:
+        """The cases that train and those that choose the weights; every landmark must occur in both."""
+        parts = self.request.parts
+        if parts is None:
+            cases = {f'its split "{split}"': self.reader.split(split) for split in ("train", "validation")}
+        else:
+            roles = ("what trains this fold", "what chooses the weights of this fold")
+            cases = {role: self.reader.named(names) for role, names in zip(roles, parts, strict=True)}
+        for role, some in cases.items():
+            _check_every_landmark_occurs(self.dataset, some, role)
+        return tuple(cases.values())
 
 
 def load_method(name: str) -> TrainingMethod:
@@ -208,13 +258,18 @@ def draft_card(
         "inference": recipe.inference,
         "field_of_view_mm": {"minimum": (sizes.min(0) - cut_off).tolist(), "maximum": sizes.max(0).tolist()},
         "rotation_range_deg": recipe.augmentation.rotation_deg,
-        "training": {"data": dataset.source, "cases": len(cases), "licence": dataset.licence, "preset": preset},
+        "training": {"data": _origin(dataset), "cases": len(cases), "licence": dataset.licence, "preset": preset},
         "licence": dataset.licence,
         "citation": dataset.citation,
         "limitations": "Not tested beyond the dataset it was trained on.",
         **recipe.card,
     }
     return ModelCard.from_json(json.loads(json.dumps(card)), "the new model's card")
+
+
+def _origin(dataset: Dataset) -> str:
+    """What a card calls the data it was trained on."""
+    return dataset.source or dataset.name
 
 
 def _stored(tensor: Tensor) -> Tensor:
@@ -246,17 +301,14 @@ def _work_folder(request: TrainingRequest) -> Iterator[Path]:
             work.rmdir()
 
 
-def _read_labelled_cases(dataset: Dataset, split: str) -> list[TrainingCase]:
-    """The cases of a split, among which every landmark must occur."""
-    cases = read_cases(dataset, split)
+def _check_every_landmark_occurs(dataset: Dataset, cases: Sequence[TrainingCase], where: str) -> None:
     for definition in dataset.definitions:
         if not any(definition.label in case.landmarks.present for case in cases):
             message = (
-                f'{dataset.path}: no case of its split "{split}" has the landmark "{definition.label}"; place it in '
-                "some, or take it out of dataset.json."
+                f'{dataset.path}: no case of {where} has the landmark "{definition.label}"; place it in some, or take '
+                "it out of dataset.json."
             )
             raise LandmarkDetectionError(message)
-    return cases
 
 
 def _check_same_task(bundle: ModelBundle, method: str, dataset: Dataset) -> None:
@@ -277,7 +329,7 @@ def _card_of_continuation(
     """The card of a model that starts from another: the same frame, network and shape model, nothing measured yet."""
     training = dataclasses.replace(
         card.training,
-        data=f"{card.training.data}; then {dataset.source or dataset.name}",
+        data=f"{card.training.data}; then {_origin(dataset)}",
         cases=card.training.cases + len(cases),
         licence=f"{card.training.licence}; then {dataset.licence}",
         preset=preset,
