@@ -32,11 +32,13 @@ def pool(dimension=3, absent=None, interchangeable=(), crop_mm=()) -> CasePool:
     return CasePool(cases, augmenter, labels=LABELS, interchangeable=interchangeable, size=POOL_SIZE, seed=0)
 
 
-def batches(source: CasePool, count=8, *, equalise=False, part_size=PART_SIZE, seed=0) -> list[GlobalToLocalBatch]:
+def batches(
+    source: CasePool, count=8, *, equalise=False, part_size=PART_SIZE, reach=LOCAL_SIZE // 2, seed=0
+) -> list[GlobalToLocalBatch]:
     """As many as asked for; no case is replaced meanwhile."""
     settings = GlobalToLocalNetworkSettings(local_size=LOCAL_SIZE, histogram_equalisation=equalise)
-    sizes = {"batch_size": 4, "local_batch_size": 3, "part_size": part_size, "renew_every": 1000, "seed": seed}
-    samples = iter(GlobalToLocalSamples(source, settings, **sizes))
+    sizes = {"batch_size": 4, "local_batch_size": 3, "local_reach": reach, "part_size": part_size}
+    samples = iter(GlobalToLocalSamples(source, settings, **sizes, renew_every=1000, seed=seed))
     return [next(samples) for _ in range(count)]
 
 
@@ -107,6 +109,12 @@ def test_landmarks_lie_anywhere_in_their_small_images():
     positions = torch.cat([batch.local_positions.flatten(0, 1) for batch in batches(pool(), 60)])
     counts = torch.stack([(positions.round() == voxel).float().mean(0) for voxel in range(LOCAL_SIZE)])
     assert counts.min() > 0.5 / LOCAL_SIZE
+
+
+def test_landmarks_lie_within_reach_of_the_middle_of_their_small_images():
+    """Voxels 2 to 5 of 8 lie within 2 voxels of the middle, which is at 3.5."""
+    positions = torch.cat([batch.local_positions.flatten(0, 1) for batch in batches(pool(), 20, reach=2)])
+    assert positions.round().unique().tolist() == [2.0, 3.0, 4.0, 5.0]
 
 
 def test_missing_landmarks_have_no_position_but_a_small_image():

@@ -47,6 +47,7 @@ class GlobalToLocalSamples(IterableDataset):
         settings: of the networks.
         batch_size: parts of whole images in a batch.
         local_batch_size: small images in a batch, for each landmark.
+        local_reach: voxels along each axis that a landmark may lie before or behind the middle of its small image.
         part_size: longest side in voxels of the parts.
         renew_every: batches after which one case of the pool is replaced.
         seed: of the random places.
@@ -59,6 +60,7 @@ class GlobalToLocalSamples(IterableDataset):
         *,
         batch_size: int,
         local_batch_size: int,
+        local_reach: int,
         part_size: int,
         renew_every: int,
         seed: int,
@@ -67,6 +69,7 @@ class GlobalToLocalSamples(IterableDataset):
         self._settings = settings
         self._batch_size = batch_size
         self._local_batch_size = local_batch_size
+        self._local_reach = local_reach
         self._part_size = part_size
         self._renew_every = renew_every
         self._random = torch.Generator().manual_seed(seed)
@@ -111,7 +114,7 @@ class GlobalToLocalSamples(IterableDataset):
         return torch.stack(parts), corners
 
     def _surroundings(self, cases: Tensor) -> tuple[Tensor, Tensor]:
-        """Small images (batch, n, *sides) with each landmark anywhere in its own, and its position (batch, n, d) there.
+        """Small images (batch, n, *sides) with each landmark near the middle of its own, and its position in it.
 
         Either end of an interchangeable pair may be found under either label, so each network learns both.
         """
@@ -120,8 +123,8 @@ class GlobalToLocalSamples(IterableDataset):
         chosen = torch.randint(positions.shape[1], (len(cases),), generator=self._random)
         positions, is_shown = (values[torch.arange(len(cases)), chosen] for values in (positions, is_shown))
         positions = torch.where(is_shown[..., None], positions, torch.nan)
-        places = torch.randint(size, positions.shape, generator=self._random)
-        centres = nearest_voxels(positions.nan_to_num() - places + size // 2, images.shape[2:])
+        offsets = torch.randint(-self._local_reach, self._local_reach, positions.shape, generator=self._random)
+        centres = nearest_voxels(positions.nan_to_num() - offsets, images.shape[2:])
         boxes = cut_boxes(
             pad_for_boxes(images[:, 0], size),
             torch.arange(len(cases)).repeat_interleave(positions.shape[1]),

@@ -6,5 +6,6 @@ METHODS = {
     "pin": "pin_training:PIN",
     "pin-single": "pin_training:PIN_SINGLE",
     "multiscale-locnet": "multiscale_locnet_training:MULTISCALE_LOCNET",
+    "global-to-local": "global_to_local_training:GLOBAL_TO_LOCAL",
 }
 """Method -> module in this package and its TrainingMethod."""

@@ -1,0 +1,98 @@
+"""The networks of global-to-local in training: their losses, and how their weights are named in a bundle."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from ..detectors.global_to_local import (
+    GLOBAL_PREFIX,
+    GlobalToLocalNetworkSettings,
+    grouped_local_tensors,
+    local_prefix,
+)
+from ..models.bundle import ModelBundle
+from ..models.card import ModelCard
+from ..networks.grouping import separated
+from .global_to_local_loss import voting_loss
+from .global_to_local_samples import GlobalToLocalBatch, GlobalToLocalSamples
+from .initial_weights import start_from
+
+_RARE_LOGIT = -6.0
+"""What every patch begins with: that it holds a landmark is true of one in 400, and takes long to learn from 1/2."""
+
+
+class GlobalToLocalLearner:
+    """The global network and all local ones, which share a loop but no weight: each learns as if it were alone.
+
+    Args:
+        card: of the model.
+        settings: of its networks.
+        samples: to train them with.
+        initial: the bundle to start from, if any.
+    """
+
+    def __init__(
+        self,
+        card: ModelCard,
+        settings: GlobalToLocalNetworkSettings,
+        samples: GlobalToLocalSamples,
+        initial: ModelBundle | None,
+    ) -> None:
+        self._card = card
+        self._settings = settings
+        self.samples = samples
+        landmarks = len(card.landmarks)
+        self._global = settings.global_network(card.dimension, landmarks, is_normalised=True)
+        self._local = settings.local_network(card.dimension, landmarks, is_normalised=True)
+        if initial is None:
+            self._expect_landmarks_to_be_rare()
+        else:
+            start_from(self._global, initial, GLOBAL_PREFIX)
+            start_from(self._local, dataclasses.replace(initial, tensors=grouped_local_tensors(initial)))
+        memory_format = torch.channels_last if card.dimension == 2 else torch.channels_last_3d
+        self.network = nn.ModuleList([self._global, self._local]).to(memory_format=memory_format)
+
+    def _expect_landmarks_to_be_rare(self) -> None:
+        for network in (self._global, self._local):
+            if network.classification is not None:
+                nn.init.constant_(network.classification[-1].bias, _RARE_LOGIT)
+
+    def loss(self, batch: GlobalToLocalBatch, _done: float) -> Tensor:
+        """Loss of the global network, each image judged by the labels that suit it best, and of the local ones."""
+        votes = self._global(batch.images)
+        losses = [
+            voting_loss(
+                votes,
+                batch.positions[:, alternative],
+                batch.is_shown[:, alternative],
+                self._global.patch_size,
+                is_logarithmic=self._settings.is_logarithmic,
+            )
+            for alternative in range(batch.positions.shape[1])
+        ]
+        local = voting_loss(
+            self._local(batch.local_images),
+            batch.local_positions,
+            torch.ones_like(batch.local_positions[..., 0], dtype=torch.bool),
+            self._local.patch_size,
+            is_logarithmic=self._settings.is_logarithmic,
+        )
+        return torch.stack(losses).amin(0).mean() + local.mean()
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights as stored in the model's bundle."""
+        parts = {GLOBAL_PREFIX: self._global.state_dict()}
+        for index, tensors in enumerate(separated(self._local.state_dict(), len(self._card.landmarks))):
+            parts[local_prefix(index)] = tensors
+        return {
+            f"{prefix}{name}": tensor.detach().cpu()
+            for prefix, tensors in parts.items()
+            for name, tensor in tensors.items()
+        }
+
+    def bundle(self) -> ModelBundle:
+        """The model as it is now."""
+        return ModelBundle(self._card, self.tensors(), None, "")
