@@ -18,7 +18,7 @@ from ..networks.locnet import centres_of_windows
 from .differentiable_crop import first_voxels, resampled_crops
 from .locnet_scales import MultiscaleLocNetSettings, ScaleImages, coarse_positions, refined_positions
 
-_VOXELS_A_CALL = 1_500_000
+_VOXELS_A_CALL = 750_000
 """Crops are put into calls of the network of about this many voxels, which bounds its memory."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from .slices import for_slices
+
 LARGEST_RATIO = 16
 """Most voxels along one axis that `mean_pooled` can add up in two bytes."""
 
@@ -27,13 +29,17 @@ def mean_pooled(
     depth, height, width = (-(-side // step) for side, step in zip(voxels.shape, (slices, factor, factor), strict=True))
     scale = np.float32(255.0 / ((window[1] - window[0]) * slices * factor**2))
     pooled = np.empty((depth, height, width), np.uint8)
-    # Slab by slab, because what is between does not leave the processor's cache then.
-    for index, target in enumerate(pooled):
-        slab = voxels[index * slices : (index + 1) * slices]
-        if window != (0, 255):
-            slab = np.clip(slab, *window) - np.uint8(window[0])
-        rows = _summed(_summed(slab, slices, np.uint16)[0], factor, np.uint16)
-        target[...] = np.rint(_summed(rows.T, factor, np.uint32).T * scale)
+
+    def pool(indices: range) -> None:
+        # Slab by slab, because what is between does not leave the processor's cache then.
+        for index in indices:
+            slab = voxels[index * slices : (index + 1) * slices]
+            if window != (0, 255):
+                slab = np.clip(slab, *window) - np.uint8(window[0])
+            rows = _summed(_summed(slab, slices, np.uint16)[0], factor, np.uint16)
+            pooled[index] = np.rint(_summed(rows.T, factor, np.uint32).T * scale)
+
+    for_slices(pool, depth)
     return pooled
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..preprocessing import CanonicalVolume
 from .precision import network_dtype
+from .slices import for_slices
 
 _CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 
@@ -23,11 +24,15 @@ def windowed_bytes(canonical: CanonicalVolume) -> tuple[NDArray[np.uint8], tuple
     if canonical.voxels.dtype == np.uint8 and low.is_integer() and high.is_integer():
         return np.require(canonical.voxels, requirements=["C", "W"]), (int(low), int(high))
     windowed = np.empty(canonical.voxels.shape, np.uint8)
-    # Slice by slice, because what is between does not leave the processor's cache then.
-    for target, source in zip(windowed, canonical.voxels, strict=True):
-        scaled = np.subtract(source, low, dtype=np.float32)
-        scaled *= 255.0 / (high - low)
-        target[...] = np.rint(np.clip(scaled, 0.0, 255.0, out=scaled), out=scaled)
+
+    def bring_into_window(slices: range) -> None:
+        # Slice by slice, because what is between does not leave the processor's cache then.
+        for index in slices:
+            scaled = np.subtract(canonical.voxels[index], low, dtype=np.float32)
+            scaled *= 255.0 / (high - low)
+            windowed[index] = np.rint(np.clip(scaled, 0.0, 255.0, out=scaled), out=scaled)
+
+    for_slices(bring_into_window, len(windowed))
     return windowed, (0, 255)
 
 
