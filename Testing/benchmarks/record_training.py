@@ -1,7 +1,9 @@
 """Train a method on a dataset, measure it, and add the row to results.csv; what is there already is left alone.
 
     python Testing/benchmarks/record_training.py METHOD DATASET [--preset quick] [--config FILE] [--split validation]
+    python Testing/benchmarks/record_training.py METHOD DATASET --folds 5
 
+With folds, every case of train and validation is measured by a model that has not seen it.
 A training that was interrupted goes on where it stopped when the command is given again, and a bundle that is there is
 not trained again: to measure it on another split takes minutes. One that fails adds no row.
 """
@@ -49,6 +51,7 @@ class Plan:
     config: Path | None
     seed: int
     folder: Path
+    folds: int | None = None
 
     @property
     def recipe(self) -> str:
@@ -68,8 +71,16 @@ class Plan:
 
     @property
     def work(self) -> Path:
-        """Where its training keeps checkpoints and logs."""
+        """Where its training keeps checkpoints and logs, and those of folds."""
         return self.bundle.with_name(f"{self.bundle.name}.training")
+
+    @property
+    def fold_report(self) -> Path:
+        """What the cross-validation found."""
+        from LandmarkDetectionLib.evaluation.report_files import REPORT_FILE
+        from LandmarkDetectionLib.training.cross_report import REPORT_FOLDER
+
+        return self.work / REPORT_FOLDER / REPORT_FILE
 
 
 def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
@@ -81,11 +92,14 @@ def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
     if any(result.key == plan.key for result in read_results(results)):
         return None
     began = _train(plan)
-    report = _measure(plan)
+    report = _measure(plan) if plan.folds is None else json.loads(plan.fold_report.read_text(encoding="utf-8"))
+    if report["failed"]:
+        message = f"{len(report['failed'])} cases failed, the first one: {report['failed'][0]['message']}"
+        raise LandmarkDetectionError(message)
     overall = report["overall"]
     result = TrainingResult(
         *plan.key,
-        minutes=round(_minutes(plan.work), 1),
+        minutes=round(_minutes(plan), 1),
         cores=torch.get_num_threads(),
         cases=report["cases"],
         points=overall["points"],
@@ -94,7 +108,7 @@ def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
         mean_position_mm=round(report["mean_position_baseline"]["mre_mm"], 4),
         moved_mean_shape_mm=round(report["translated_mean_shape_oracle"]["mre_mm"], 4),
         seconds=round(overall["seconds_per_case"], 3),
-        peak_mb=round(in_fresh_process(peak_of_detection_mb, plan.bundle, plan.data, plan.split)),
+        peak_mb=round(in_fresh_process(peak_of_detection_mb, plan.bundle, plan.data)),
         weights_mb=round((plan.bundle / WEIGHTS_FILE).stat().st_size / 1e6, 2),
         **began,
     )
@@ -103,13 +117,14 @@ def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
 
 
 def _train(plan: Plan) -> dict[str, str]:
-    """Train where there is no bundle; says when that began, and of which commit."""
+    """Train where there is no bundle, or no cross-validation; says when that began, and of which commit."""
     note = plan.bundle.with_name(f"{plan.bundle.name}.began.json")
     if not any(plan.work.rglob(CHECKPOINT_FILE)):
         with whole_file(note) as path:
             began = {"date": datetime.date.today().isoformat(), "commit": _commit()}
             path.write_text(json.dumps(began), encoding="utf-8")
-    if not (plan.bundle / CARD_FILE).exists():
+    finished = plan.bundle / CARD_FILE if plan.folds is None else plan.fold_report
+    if not finished.exists():
         from LandmarkDetectionLib.training.run import train
 
         train(
@@ -120,6 +135,7 @@ def _train(plan: Plan) -> dict[str, str]:
             device="cpu",
             config=plan.config,
             resume=True,
+            folds=plan.folds,
             seed=plan.seed,
         )
     return json.loads(note.read_text(encoding="utf-8"))
@@ -133,21 +149,23 @@ def _measure(plan: Plan) -> dict[str, Any]:
     output = plan.bundle.with_name(f"{plan.bundle.name}.{plan.split}")
     report = evaluate_model(Dataset.load(plan.data), plan.split, detector, output)
     print(format_summary(report))
-    if report["failed"]:
-        message = f"{len(report['failed'])} cases failed, the first one: {report['failed'][0]['message']}"
-        raise LandmarkDetectionError(message)
     return report
 
 
-def _minutes(work: Path) -> float:
-    """Of all trainings that the model took, one after the other."""
-    return sum(read_progress(log.parent).minutes for log in work.rglob(LOG_FILE))
+def _minutes(plan: Plan) -> float:
+    """Of all trainings that the model took, one after the other, or those of all folds."""
+    logs = [log for log in plan.work.rglob(LOG_FILE) if _is_of_fold(log, plan.work) == (plan.folds is not None)]
+    return sum(read_progress(log.parent).minutes for log in logs)
 
 
-def peak_of_detection_mb(bundle: Path, data: Path, split: str) -> float:
-    """Most memory of a process that detects in the first case of a split, and does nothing else."""
-    case = Dataset.load(data).split(split)[0]
-    load_detector(load_bundle(bundle), "cpu").detect(case.read_volume())
+def _is_of_fold(log: Path, work: Path) -> bool:
+    return log.relative_to(work).parts[0].startswith("fold-")
+
+
+def peak_of_detection_mb(bundle: Path, data: Path) -> float:
+    """Most memory of a process that detects in the first case of a dataset, and does nothing else."""
+    volume = Dataset.load(data).cases[0].read_volume()
+    load_detector(load_bundle(bundle), "cpu").detect(volume)
     return most_resident_mb()
 
 
@@ -172,7 +190,9 @@ def planned(arguments: Sequence[str] | None = None) -> Plan:
     parser.add_argument(
         "--config", type=Path, metavar="FILE.json", help="changes the preset; its name is part of the row"
     )
-    parser.add_argument("--split", default="test", help="to measure on (default: test)")
+    measured = parser.add_mutually_exclusive_group()
+    measured.add_argument("--split", default="test", help="to measure on (default: test)")
+    measured.add_argument("--folds", type=int, metavar="K", help="measure by cross-validation instead")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=TRAININGS, metavar="FOLDER", help="for bundles and reports")
     asked = parser.parse_args(arguments)
@@ -180,11 +200,12 @@ def planned(arguments: Sequence[str] | None = None) -> Plan:
         method=asked.method,
         data=asked.dataset,
         dataset=Dataset.load(asked.dataset).name,
-        split=asked.split,
+        split=asked.split if asked.folds is None else f"{asked.folds} folds",
         preset=asked.preset,
         config=asked.config,
         seed=asked.seed,
         folder=asked.output,
+        folds=asked.folds,
     )
 
 

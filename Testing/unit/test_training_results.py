@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from blob_dataset import write_blob_dataset, write_recipe
@@ -71,22 +72,48 @@ def test_newer_row_takes_the_place_of_that_of_the_same_training(tmp_path):
     assert [result.mre_mm for result in read_results(tmp_path / "results.csv")] == [1.4]
 
 
-def test_training_is_recorded_once_and_its_model_measured_on_any_split(tmp_path):
-    write_blob_dataset(tmp_path / "blobs")
-    file = tmp_path / "results.csv"
-    result = record(plan(tmp_path), file)
-    assert read_results(file) == [result]
-    assert (result.method, result.dataset, result.recipe) == ("pin", "three blobs", "quick + three-steps")
-    assert (result.cases, result.points) == (3, 9)
-    assert set(result.sdr_shares) == {"2.0", "2.5", "3.0", "4.0"}
-    assert 0 < result.moved_mean_shape_mm < result.mean_position_mm
-    assert 100 < result.peak_mb < 2000
-    assert record(plan(tmp_path), file) is None
-    bundle = tmp_path / "trainings" / "three-blobs-pin-quick-three-steps-seed0"
-    trained = (bundle / "model.json").stat().st_mtime_ns
-    on_test = record(plan(tmp_path, split="test"), file)
-    assert (bundle / "model.json").stat().st_mtime_ns == trained
-    assert read_results(file) == [result, on_test]
+class Recorded(NamedTuple):
+    """A folder with results.csv, and what recording gave: by folds, on the validation cases, and both once more."""
+
+    folder: Path
+    by_folds: TrainingResult
+    validated: TrainingResult
+    again: list[TrainingResult | None]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> Recorded:
+    """One model with its cross-validation."""
+    folder = tmp_path_factory.mktemp("recorded")
+    write_blob_dataset(folder / "blobs")
+    file, plans = folder / "results.csv", [plan(folder, split="2 folds", folds=2), plan(folder)]
+    by_folds, validated = (record(one, file) for one in plans)
+    return Recorded(folder, by_folds, validated, [record(one, file) for one in plans])
+
+
+def test_training_is_a_row_for_each_set_of_cases_it_is_measured_on(recorded):
+    assert read_results(recorded.folder / "results.csv") == [recorded.by_folds, recorded.validated]
+    assert recorded.again == [None, None]
+    for result in (recorded.by_folds, recorded.validated):
+        assert (result.method, result.dataset, result.recipe) == ("pin", "three blobs", "quick + three-steps")
+        assert set(result.sdr_shares) == {"2.0", "2.5", "3.0", "4.0"}
+        assert 0 < result.moved_mean_shape_mm < result.mean_position_mm
+        assert 100 < result.peak_mb < 2000
+    assert (recorded.by_folds.split, recorded.by_folds.cases, recorded.by_folds.points) == ("2 folds", 11, 33)
+    assert (recorded.validated.split, recorded.validated.cases, recorded.validated.points) == ("validation", 3, 9)
+
+
+def test_model_is_trained_once_whatever_it_is_measured_on(recorded):
+    bundle = recorded.folder / "trainings" / "three-blobs-pin-quick-three-steps-seed0"
+    logs = [path.relative_to(bundle.parent).as_posix() for path in bundle.parent.rglob("metrics.csv")]
+    work = f"{bundle.name}.training"
+    assert sorted(logs) == [
+        f"{work}/fold-1.training/metrics.csv",
+        f"{work}/fold-2.training/metrics.csv",
+        f"{work}/metrics.csv",
+    ]
+    report = bundle.parent / f"{bundle.name}.validation" / "report.json"
+    assert (bundle / "model.json").stat().st_mtime_ns < report.stat().st_mtime_ns
 
 
 def test_training_that_fails_adds_no_row(tmp_path):
@@ -99,6 +126,7 @@ def test_training_that_fails_adds_no_row(tmp_path):
 
 def test_command_line_names_the_dataset_as_it_calls_itself(tmp_path):
     blobs = write_blob_dataset(tmp_path / "blobs")
+    assert planned(["pin", str(blobs), "--folds", "5"]).split == "5 folds"
     found = planned(["pin", str(blobs), "--preset", "standard", "--seed", "2"])
     assert found.key == ("pin", "three blobs", "test", "standard", 2)
     assert found.bundle.name == "three-blobs-pin-standard-seed2"
