@@ -62,7 +62,6 @@ def test_landmark_is_the_mean_of_what_patches_point_to_weighted_by_their_probabi
     """Patches of 4 voxels centred at (1.5, 1.5) and (1.5, 5.5), weights 3/4 and 1/4."""
     found = estimate(votes([[1.0, 2.0], [-1.0, 2.0]], [0.6, 0.2]), 4, is_logarithmic=False)
     torch.testing.assert_close(found.positions[0, 0], torch.tensor([1.5 + 0.75 - 0.25, 0.75 * 3.5 + 0.25 * 7.5]))
-    assert found.logits.item() == pytest.approx(logit(0.6))
 
 
 def test_logarithms_are_inverted_before_they_are_averaged():
@@ -87,7 +86,7 @@ def test_votes_that_agree_scatter_not_at_all():
 def test_without_probabilities_all_patches_weigh_the_same():
     found = estimate(votes([[0.0, 1.0], [0.0, 5.0]]), 4, is_logarithmic=False)
     torch.testing.assert_close(found.positions[0, 0], torch.tensor([1.5, 6.5]))
-    assert found.logits is None
+    assert found.evidence is None
 
 
 def test_without_displacements_every_patch_points_to_its_own_centre():
@@ -101,7 +100,26 @@ def test_where_all_probabilities_are_about_zero_their_ratios_decide(offset):
     logits = torch.tensor([math.log(3.0), 0.0, -200.0]) + offset - 20.0
     found = estimate(Votes(None, logits[None, None, None]), 4, is_logarithmic=False)
     assert found.positions[0, 0, 1].item() == pytest.approx(0.75 * 1.5 + 0.25 * 5.5, abs=0.02)
-    assert found.logits.item() == pytest.approx(offset - 20.0 + math.log(3.0))
+
+
+def test_evidence_adds_up_what_neighbouring_patches_say():
+    """0.5 and 0.3 side by side tell more of the landmark than 0.7 alone."""
+    for probabilities, together in [([0.5, 0.3, 0.01], 0.8), ([0.7, 0.01, 0.3], 0.71), ([0.01, 0.2], 0.21)]:
+        found = estimate(votes(None, probabilities), 4, is_logarithmic=False)
+        assert found.evidence.item() == pytest.approx(logit(together), rel=1e-4)
+
+
+def test_evidence_of_a_landmark_at_the_corner_of_eight_patches_is_that_of_all_together():
+    corner = torch.full((1, 1, 3, 4, 2), -30.0)
+    corner[:, :, 1:, 2:, :] = logit(0.9 / 8)
+    found = estimate(Votes(None, corner), 4, is_logarithmic=False)
+    assert found.evidence.item() == pytest.approx(logit(0.9), rel=1e-4)
+
+
+@pytest.mark.parametrize(("said", "limit"), [(30.0, 13.8), (-90.0, -13.8)])
+def test_evidence_is_finite_however_sure_the_patches_are(said, limit):
+    found = estimate(Votes(None, torch.full((1, 1, 4, 4), said)), 4, is_logarithmic=False)
+    assert found.evidence.item() == pytest.approx(limit, abs=0.1)
 
 
 def test_reduced_precision_of_the_network_does_not_round_positions():

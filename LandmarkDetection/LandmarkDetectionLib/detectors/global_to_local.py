@@ -135,9 +135,9 @@ class GlobalToLocalDetector(Detector):
     """A global network for all landmarks and a local one for each [Noothout 2020].
 
     The covariance of a landmark is the scatter of the votes about their mean, each vote weighted by the probability of
-    its patch: votes of the local network, or of the global one where that has the last word. The evidence that a
-    landmark is in the image is the logit of the largest patch probability of the global network, which was trained to
-    see no such patch where the landmark lies outside the image.
+    its patch: votes of the local network, or of the global one where that has the last word. The evidence that the
+    image shows a landmark is the largest probability of neighbouring patches of the global network, which was trained
+    to see none where the landmark lies outside the image.
     """
 
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
@@ -183,8 +183,8 @@ class GlobalToLocalDetector(Detector):
         grid = Grid.of(canonical)
         # Not every device has double precision.
         path_mm = np.stack([grid.frame_from_voxels(step.positions[0].cpu()) for step in (rough, fine)])
-        logits = None if rough.logits is None else rough.logits[0].cpu().double().numpy()
-        return Located(path_mm[-1], grid.frame_covariances(fine.covariances[0].cpu()), path_mm, logits)
+        evidence = None if rough.evidence is None else rough.evidence[0].cpu().double().numpy()
+        return Located(path_mm[-1], grid.frame_covariances(fine.covariances[0].cpu()), path_mm, evidence)
 
     def _image(self, canonical: CanonicalVolume) -> tuple[Tensor, tuple[int, int]]:
         """The image as bytes (1, 1, *sides), and which of them are 0 and 1."""

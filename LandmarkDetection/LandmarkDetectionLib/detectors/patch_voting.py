@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,7 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..networks.global_to_local import Votes
+from ..networks.layers import average_pooling
 
+_LEAST_DOUBT = 1e-6
 _LARGEST_LOG = 10.0
 """Of a displacement of 22,000 voxels: what an untrained network says must not overflow."""
 
@@ -22,12 +25,12 @@ class Estimate(NamedTuple):
         positions: (batch, n, d) in voxels and array order.
         covariances: (batch, n, d, d) weighted scatter of the places the patches point to. It is that of one vote, not
             of their mean: neighbouring patches see nearly the same and err together.
-        logits: (batch, n) of the largest probability of any patch to hold the landmark; None if it is not predicted.
+        evidence: (batch, n) logits of the probability that the image shows the landmark; None if it is not predicted.
     """
 
     positions: Tensor
     covariances: Tensor
-    logits: Tensor | None
+    evidence: Tensor | None
 
 
 def estimate(votes: Votes, patch_size: int, *, is_logarithmic: bool) -> Estimate:
@@ -56,7 +59,18 @@ def estimate(votes: Votes, patch_size: int, *, is_logarithmic: bool) -> Estimate
     positions = (weights[:, :, None] * pointed).sum(-1)
     offsets = pointed - positions[..., None]
     covariances = (weights[:, :, None, None] * offsets[:, :, :, None] * offsets[:, :, None]).sum(-1)
-    return Estimate(positions, covariances, None if votes.logits is None else votes.logits.float().flatten(2).amax(-1))
+    return Estimate(positions, covariances, None if votes.logits is None else _evidence(votes.logits.float()))
+
+
+def _evidence(logits: Tensor) -> Tensor:
+    """Logits (batch, n) of the largest probability that any two neighbouring patches along each axis hold the landmark.
+
+    A landmark near the border of patches is as likely in one as in the other, and cannot be in both: their
+    probabilities add up.
+    """
+    sides = [min(2, side) for side in logits.shape[2:]]
+    together = average_pooling(len(sides))(sides, stride=1)(logits.sigmoid()) * math.prod(sides)
+    return together.flatten(2).amax(-1).logit(eps=_LEAST_DOUBT)
 
 
 def patch_centres(sides: Sequence[int], patch_size: int, device: torch.device | str = "cpu") -> Tensor:
