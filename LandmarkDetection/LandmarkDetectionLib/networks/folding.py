@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from .layers import batch_normalisation, convolution
+
 CONVOLUTION, NORMALISATION = "convolution", "normalisation"
 """Names of the two layers in the modules that can be folded."""
 
 EPSILON = nn.BatchNorm3d(1).eps
+
+
+def convolution_unit(
+    dimension: int,
+    before: int,
+    after: int,
+    *,
+    kernel_size: int,
+    stride: int = 1,
+    groups: int = 1,
+    is_normalised: bool,
+) -> nn.Sequential:
+    """A convolution that keeps the sides, but for its stride, and its batch normalisation."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers[CONVOLUTION] = convolution(dimension)(
+        before, after, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=not is_normalised
+    )
+    if is_normalised:
+        layers[NORMALISATION] = batch_normalisation(dimension)(after)
+    return nn.Sequential(layers)
 
 
 def folded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

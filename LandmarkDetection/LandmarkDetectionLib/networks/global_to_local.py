@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .folding import CONVOLUTION, NORMALISATION
-from .layers import batch_normalisation, convolution
+from .folding import convolution_unit
+from .layers import convolution
 
 
 class Votes(NamedTuple):
@@ -66,9 +65,9 @@ class VotingNetwork(nn.Module):
         def head(outputs: int) -> nn.Sequential:
             settings = {"kernel_size": 1, "groups": groups, "is_normalised": is_normalised}
             return nn.Sequential(
-                _unit(dimension, features, head_width, **settings),
+                convolution_unit(dimension, features, head_width, **settings),
                 nn.ReLU(),
-                _unit(dimension, head_width, head_width, **settings),
+                convolution_unit(dimension, head_width, head_width, **settings),
                 nn.ReLU(),
                 convolution(dimension)(head_width, outputs, 1, groups=groups),
             )
@@ -121,7 +120,7 @@ class GlobalNetwork(VotingNetwork):
         classifies: bool = True,
         is_normalised: bool = True,
     ) -> None:
-        first = _unit(dimension, 1, first_width, kernel_size=7, stride=2, is_normalised=is_normalised)
+        first = convolution_unit(dimension, 1, first_width, kernel_size=7, stride=2, is_normalised=is_normalised)
         layers: list[nn.Module] = [first, nn.ReLU()]
         for block, (before, after) in enumerate(itertools.pairwise((first_width, *widths))):
             if block < poolings:
@@ -192,10 +191,12 @@ class ResidualPair(nn.Module):
     def __init__(self, dimension: int, before: int, after: int, *, groups: int, is_normalised: bool) -> None:
         super().__init__()
         settings = {"groups": groups, "is_normalised": is_normalised}
-        self.first = _unit(dimension, before, after, kernel_size=3, **settings)
-        self.second = _unit(dimension, after, after, kernel_size=3, **settings)
+        self.first = convolution_unit(dimension, before, after, kernel_size=3, **settings)
+        self.second = convolution_unit(dimension, after, after, kernel_size=3, **settings)
         is_same = before == after
-        self.shortcut = nn.Identity() if is_same else _unit(dimension, before, after, kernel_size=1, **settings)
+        self.shortcut = (
+            nn.Identity() if is_same else convolution_unit(dimension, before, after, kernel_size=1, **settings)
+        )
 
     def forward(self, features: Tensor) -> Tensor:
         """Of (batch, before, *sides): (batch, after, *sides)."""
@@ -212,23 +213,3 @@ class AveragePooling(nn.Module):
             pairs = features.unflatten(axis, (-1, 2))
             features = pairs.select(axis + 1, 0) + pairs.select(axis + 1, 1)
         return features * 0.5 ** (features.ndim - 2)
-
-
-def _unit(
-    dimension: int,
-    before: int,
-    after: int,
-    *,
-    kernel_size: int,
-    stride: int = 1,
-    groups: int = 1,
-    is_normalised: bool,
-) -> nn.Sequential:
-    """A convolution that keeps the sides, but for its stride, and its batch normalisation."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers[CONVOLUTION] = convolution(dimension)(
-        before, after, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=not is_normalised
-    )
-    if is_normalised:
-        layers[NORMALISATION] = batch_normalisation(dimension)(after)
-    return nn.Sequential(layers)
