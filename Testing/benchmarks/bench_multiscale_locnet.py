@@ -32,7 +32,7 @@ from LandmarkDetectionLib.detectors.windowed_image import windowed_bytes
 from LandmarkDetectionLib.landmarks import LandmarkDefinition
 from LandmarkDetectionLib.models.bundle import ModelBundle
 from LandmarkDetectionLib.models.card import FieldOfView, ModelCard, TrainingRecord
-from LandmarkDetectionLib.networks.locnet import initialise_locnet
+from LandmarkDetectionLib.networks.locnet import centre_of_mass, initialise_locnet
 from LandmarkDetectionLib.preprocessing import CanonicalVolume, Preprocessing, canonical_volume
 from LandmarkDetectionLib.volume import Volume
 
@@ -122,7 +122,8 @@ def straightforward_pass(detector: Detector, canonical: CanonicalVolume) -> Tens
             axes = [(start + torch.arange(SETTINGS.crop_size)) for start in first]
             points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flip(-1) * 2.0 / (pooled.shape[-1] - 1) - 1.0
             crop = functional.grid_sample(pooled, points[None], align_corners=True)
-        position = (network(crop.to(network.dtype))[0, 0] + first) * factor + (factor - 1) / 2
+        heatmap = network.weights(network(crop.to(network.dtype)))
+        position = (centre_of_mass(heatmap)[0, 0] + first) * factor + (factor - 1) / 2
     return position
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from LandmarkDetectionLib.detectors.differentiable_crop import first_voxels, resampled_crops
 from LandmarkDetectionLib.detectors.locnet_scales import (
     MultiscaleLocNetSettings,
-    coarse_positions,
-    refined_positions,
+    coarse_sighting,
+    refined_sighting,
     scale_images,
 )
 from LandmarkDetectionLib.networks.locnet import initialise_locnet
@@ -97,9 +97,8 @@ def test_gradient_of_a_finer_scale_in_the_coarser_estimate_is_that_of_finite_dif
     estimate = torch.tensor([[9.3, 10.7, 8.2]], dtype=torch.float64, requires_grad=True)
 
     def found(position: torch.Tensor) -> torch.Tensor:
-        return (
-            refined_positions(network, fine, ONE, ONE, position, crop_size=8) * torch.tensor([1.0, 2.0, -1.0])
-        ).sum()
+        sighting = refined_sighting(network, fine, ONE, ONE, position, crop_size=8)
+        return (sighting.positions * torch.tensor([1.0, 2.0, -1.0])).sum()
 
     (gradient,) = torch.autograd.grad(found(estimate), estimate)
     for axis in range(3):
@@ -117,8 +116,8 @@ def test_the_loss_of_the_finest_scale_reaches_the_coarsest_network():
         initialise_locnet(network)
     volumes = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 20), dtype=np.uint8)
     coarse, fine = scale_images(volumes, settings.pooling, 3)
-    estimate = coarse_positions(networks[0], coarse)[:, 0]
-    refined_positions(networks[1], fine, ONE, ONE, estimate, crop_size=8).sum().backward()
+    estimates = coarse_sighting(networks[0], coarse).positions
+    refined_sighting(networks[1], fine, ONE, ONE, estimates, crop_size=8).positions.sum().backward()
     assert all(parameter.grad is not None for parameter in networks[0].parameters())
     assert any(parameter.grad.abs().max() > 0 for parameter in networks[0].parameters())
 

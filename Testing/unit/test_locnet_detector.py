@@ -8,8 +8,8 @@ import torch
 
 from LandmarkDetectionLib.detectors.locnet_scales import (
     MultiscaleLocNetSettings,
-    coarse_positions,
-    refined_positions,
+    coarse_sighting,
+    refined_sighting,
     scale_images,
 )
 from LandmarkDetectionLib.detectors.locnet_search import LocNetSearch, MultiscaleLocNetInference
@@ -65,7 +65,7 @@ def see_brightness_alone(network: torch.nn.Module) -> None:
     """Make the heatmap the image itself."""
     for parameter in network.parameters():
         torch.nn.init.zeros_(parameter)
-    middle = network.encoder[0][0].weight
+    middle = network.encoder[0][0].convolution.weight
     middle.data[(..., *[1] * (middle.ndim - 2))] = 1.0
     torch.nn.init.ones_(network.output.weight)
 
@@ -115,21 +115,20 @@ def expected_passes(model: ModelBundle, volume: Volume, shifts: np.ndarray) -> t
     networks = load_detector(model, "cpu")._search.networks
     scaled = (volume.voxels - float(volume.voxels.min()))[None]
     scales = scale_images(scaled.astype(np.uint8), settings.pooling, 3)
-    found = coarse_positions(networks[0], scales[0])[0]
     one = torch.tensor([0])
 
     def refined(index: int, estimates: torch.Tensor) -> torch.Tensor:
         return torch.cat(
             [
-                refined_positions(
+                refined_sighting(
                     networks[index], scales[index], one, one + landmark, estimate[None], crop_size=settings.crop_size
-                )
+                ).positions
                 for landmark, estimate in enumerate(estimates)
             ]
         )
 
     with torch.inference_mode():
-        found = refined(1, found)
+        found = refined(1, coarse_sighting(networks[0], scales[0]).positions)
         return torch.stack([refined(2, found + torch.tensor(shift, dtype=torch.float32)) for shift in shifts])
 
 
@@ -197,6 +196,27 @@ def test_passes_that_share_a_heatmap_find_nearly_the_same():
     np.testing.assert_allclose(positions(separate), positions(shared), atol=0.5)
 
 
+@pytest.mark.parametrize("last_scale", ["separate", "shared"])
+def test_softmax_heatmaps_know_whether_a_landmark_is_there(last_scale):
+    """Channels of -20 everywhere leave all to "nowhere", those of 20 nothing, at the most doubtful scale."""
+    model = bundle(inference={"passes": 3, "last_scale": last_scale})
+    detector = load_detector(model, "cpu")
+    for network, biases in zip(detector._search.networks, ([20.0, 20.0], [20.0, -20.0], [20.0, 20.0]), strict=True):
+        torch.nn.init.zeros_(network.output.weight)
+        network.output.bias.data = torch.tensor(biases, dtype=network.dtype)
+    shown, absent = detector.detect(noise()).landmarks
+    assert shown.presence > 0.9
+    assert absent.presence < 0.01
+    assert absent.evidence == pytest.approx(-20.0 + np.log(12**3), abs=0.1)
+
+
+def test_rectified_heatmaps_have_no_evidence():
+    model = bundle(labels=("spot",), network=BRIGHTNESS_ALONE)
+    (mark,) = load_detector(model, "cpu").detect(spot((19.0, 20.0, 21.0))).landmarks
+    assert mark.evidence is None
+    assert mark.presence == pytest.approx(1.0)
+
+
 def test_detection_leaves_the_volume_as_it_was():
     for dtype in (np.uint8, np.int16, np.float32):
         volume = Volume(noise().voxels.astype(dtype), np.eye(4))
@@ -232,6 +252,32 @@ def test_a_cancelled_search_ends_before_the_next_call():
             cancelled=lambda: asked.append(1) or len(asked) == 3,
         )
     assert len(calls) == 2
+
+
+def test_batch_normalisation_is_folded_into_the_networks():
+    """As trained, in evaluation mode, and as detected with."""
+    network = {**NETWORK, "is_normalised": True}
+    model = bundle(network=network)
+    trained = settings_of(network).networks(3, 2)
+    for name, value in model.tensors.items():
+        if "normalisation" in name and value.is_floating_point():
+            model.tensors[name] = torch.rand_like(value) + 0.5
+    trained.load_state_dict(model.tensors)
+    detector = load_detector(model, "cpu")
+    image = torch.rand(1, 1, 16, 16, 16)
+    with torch.inference_mode():
+        for one, found in zip(trained.eval(), detector._search.networks, strict=True):
+            expected = one(image)
+            channels = found(image.to(found.dtype)).float()
+            torch.testing.assert_close(channels, expected, rtol=0.05, atol=0.05 * expected.abs().max().item())
+    assert not any("normalisation" in name for name in detector._search.networks.state_dict())
+
+
+def test_normalisation_without_its_convolution_is_refused():
+    model = bundle(network={**NETWORK, "is_normalised": True})
+    del model.tensors["0.encoder.0.0.convolution.weight"]
+    with pytest.raises(LandmarkDetectionError, match="do not fit"):
+        load_detector(model, "cpu")
 
 
 def test_weights_of_another_network_are_refused():

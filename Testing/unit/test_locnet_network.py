@@ -45,21 +45,12 @@ def test_published_network_takes_14_gigaflop_for_a_crop_of_56():
 
 
 @pytest.mark.parametrize(("dimension", "sides"), [(3, (8, 11, 5)), (2, (13, 8))])
-def test_images_of_any_size_give_a_heatmap_of_their_size_and_a_position_for_each_landmark(dimension, sides):
+def test_images_of_any_size_give_channels_of_their_size_and_a_position_for_each_landmark(dimension, sides):
     network = LocNet(dimension, 3, (4, 6, 8))
     images = torch.rand(2, 1, *sides)
-    assert network.heatmaps(images).shape == (2, 3, *sides)
-    assert network(images).shape == (2, 3, dimension)
-
-
-@pytest.mark.parametrize("heatmap", ["relu", "softmax"])
-def test_a_crop_has_the_heatmap_of_its_own_landmark(heatmap):
-    torch.manual_seed(1)
-    network = LocNet(3, 4, (4, 6), heatmap)
-    crops, landmarks = torch.rand(3, 1, 8, 8, 8), torch.tensor([2, 0, 2])
-    own = network.own_heatmaps(crops, landmarks)
-    torch.testing.assert_close(own, network.heatmaps(crops)[torch.arange(3), landmarks])
-    torch.testing.assert_close(network.positions_of(crops, landmarks), network(crops)[torch.arange(3), landmarks])
+    channels = network(images)
+    assert channels.shape == (2, 3, *sides)
+    assert centre_of_mass(network.weights(channels)).shape == (2, 3, dimension)
 
 
 def test_rectified_heatmaps_do_not_begin_empty():
@@ -67,18 +58,18 @@ def test_rectified_heatmaps_do_not_begin_empty():
         torch.manual_seed(seed)
         network = LocNet(3, 20, (4, 8))
         initialise_locnet(network)
-        assert torch.all(network.heatmaps(torch.rand(1, 1, 16, 16, 16)).amax((2, 3, 4)) > 0)
+        assert torch.all(network.weights(network(torch.rand(1, 1, 16, 16, 16))).amax((2, 3, 4)) > 0)
 
 
 def test_softmax_heatmap_is_a_softmax_over_the_voxels():
     torch.manual_seed(0)
     network = LocNet(2, 2, (4, 8), "softmax")
     images = torch.rand(1, 1, 8, 8)
-    logits = network.output(network._features(images))
+    logits = network(images)
     shares = logits.flatten(2).softmax(-1).view_as(logits)
     j, i = torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij")
     expected = torch.stack([(shares * j).sum((2, 3)), (shares * i).sum((2, 3))], -1)
-    torch.testing.assert_close(network(images), expected, atol=2e-4, rtol=0)
+    torch.testing.assert_close(centre_of_mass(network.weights(logits)), expected, atol=2e-4, rtol=0)
 
 
 def test_centre_of_mass_by_hand():
@@ -117,7 +108,9 @@ def test_network_moves_with_the_image_by_whole_periods_of_its_pooling(shift):
     image = torch.zeros(1, 1, 96, 96, 96)
     image[:, :, 46:52, 46:52, 46:52] = torch.rand(6, 6, 6)
     with torch.inference_mode():
-        still, moved = network(image), network(torch.roll(image, shift, (2, 3, 4)))
+        still, moved = (
+            centre_of_mass(network.weights(network(one))) for one in (image, torch.roll(image, shift, (2, 3, 4)))
+        )
     torch.testing.assert_close(moved, still + torch.tensor(shift), atol=1e-3, rtol=0)
 
 

@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from LandmarkDetectionLib.detectors.grid import Grid
-from LandmarkDetectionLib.detectors.locnet_scales import MultiscaleLocNetSettings, ScaleImages, scale_images
+from LandmarkDetectionLib.detectors.locnet_scales import (
+    MultiscaleLocNetSettings,
+    ScaleImages,
+    coarse_sighting,
+    refined_sighting,
+    scale_images,
+)
 from LandmarkDetectionLib.detectors.mean_pooling import mean_pooled
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 
@@ -77,6 +83,25 @@ def test_positions_at_a_scale_are_those_of_the_pooled_grid(factor):
         grid.pooled(factor).frame_from_voxels(coarse.numpy()), grid.frame_from_voxels(positions.numpy())
     )
     torch.testing.assert_close(scale.on_grid(coarse), positions)
+
+
+@pytest.mark.parametrize("heatmap", ["relu", "softmax"])
+def test_a_crop_is_looked_at_for_its_own_landmark(heatmap):
+    """As if it were a whole image, of which one landmark is taken."""
+    settings_ = MultiscaleLocNetSettings(pooling=(1,), widths=(4, 6), heatmap=heatmap)
+    torch.manual_seed(1)
+    network = settings_.networks(3, 4)[0]
+    volumes = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 8), dtype=np.uint8)
+    (scale,) = scale_images(volumes, (1,), 3)
+    whole = coarse_sighting(network, scale)
+    assert whole.cases.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
+    assert whole.landmarks.tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+    points = torch.tensor([6, 0, 5])
+    cases, landmarks = whole.cases[points], whole.landmarks[points]
+    own = refined_sighting(network, scale, cases, landmarks, torch.full((3, 3), 3.5), crop_size=8)
+    torch.testing.assert_close(own.positions, whole.positions[points])
+    torch.testing.assert_close(own.channels, whole.channels[points])
+    torch.testing.assert_close(own.presence_logits, whole.channels[points].exp().flatten(1).sum(1).log())
 
 
 def test_published_settings_are_the_defaults():

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import LandmarkDetectionError
 from ..models.record import FieldError
-from ..networks.locnet import LocNet
+from ..networks.locnet import LocNet, centre_of_mass, in_single_precision
 from .differentiable_crop import first_voxels, resampled_crops
 from .mean_pooling import LARGEST_RATIO, mean_pooled
 
@@ -27,7 +27,7 @@ class MultiscaleLocNetSettings:
             grid of 0.5 mm these are 4, 2, 1 and 0.5 mm.
         crop_size: side of the crops at all scales but the coarsest, which sees the whole image.
         widths: channels of the networks' levels.
-        heatmap: see `LocNet`.
+        heatmap, is_normalised: see `LocNet`.
         noise_mm: largest shift along each axis before the last scale's crop, in training and detection.
         noise: shifts to both sides, or to one side only as in the authors' code ("reference").
     """
@@ -36,6 +36,7 @@ class MultiscaleLocNetSettings:
     crop_size: int = 56
     widths: tuple[int, ...] = (16, 32, 64, 128)
     heatmap: Literal["relu", "softmax"] = "relu"
+    is_normalised: bool = False
     noise_mm: float = 5.0
     noise: Literal["symmetric", "reference"] = "symmetric"
 
@@ -62,7 +63,10 @@ class MultiscaleLocNetSettings:
         Each has a channel for every landmark. At the finer scales every crop is that of one landmark, and of its
         heatmaps only that landmark's is used, so that with one landmark this is the paper's model.
         """
-        return nn.ModuleList(LocNet(dimension, landmarks, self.widths, self.heatmap) for _ in self.pooling)
+        return nn.ModuleList(
+            LocNet(dimension, landmarks, self.widths, self.heatmap, is_normalised=self.is_normalised)
+            for _ in self.pooling
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,28 +120,59 @@ def scale_images(
     return tuple(reversed(scales))
 
 
-def coarse_positions(network: LocNet, scale: ScaleImages) -> Tensor:
-    """Positions (cases, n, d) on the model's grid, in voxels and array order, of all landmarks in whole images."""
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """What one scale finds; each point is one landmark in one image.
+
+    Attributes:
+        cases, landmarks: (points,) index of the image and of the landmark.
+        positions: (points, d) on the model's grid, in voxels and array order.
+        channels: (points, ...) what the network says of each voxel it sees, in single precision.
+        scale: at which it sees them.
+        firsts: (points, d) where, at this scale, the first of these voxels is.
+    """
+
+    cases: Tensor
+    landmarks: Tensor
+    positions: Tensor
+    channels: Tensor
+    scale: ScaleImages
+    firsts: Tensor
+
+    @property
+    def presence_logits(self) -> Tensor:
+        """Logit (points,) that the voxels hold the landmark, if the heatmaps are softmax ones, which know "nowhere"."""
+        return self.channels.flatten(1).logsumexp(1)
+
+
+def coarse_sighting(network: LocNet, scale: ScaleImages) -> Sighting:
+    """All landmarks in whole images, one image after the other."""
     low, high = scale.window
     values = (scale.images.clamp(low, high) - low).to(network.dtype) * (1.0 / (high - low))
-    return scale.on_grid(network(values[:, None]))
+    channels = in_single_precision(network(values[:, None]))
+    positions = scale.on_grid(centre_of_mass(network.weights(channels)).flatten(0, 1))
+    images, count = channels.shape[:2]
+    cases = torch.arange(images, device=values.device).repeat_interleave(count)
+    landmarks = torch.arange(count, device=values.device).repeat(images)
+    return Sighting(cases, landmarks, positions, channels.flatten(0, 1), scale, torch.zeros_like(positions))
 
 
-def refined_positions(
+def refined_sighting(
     network: LocNet, scale: ScaleImages, cases: Tensor, landmarks: Tensor, estimates: Tensor, *, crop_size: int
-) -> Tensor:
-    """Positions (crops, d) on the model's grid, each found in a crop around an estimate (crops, d) of it.
-
-    Differentiable in the estimates too.
+) -> Sighting:
+    """Landmarks in crops around estimates of their positions; differentiable in these too.
 
     Args:
         network: of this scale.
         scale: what it sees.
-        cases, landmarks: (crops,) which image and which landmark each crop is for.
-        estimates: (crops, d) on the model's grid, in voxels and array order.
+        cases, landmarks: (points,) which image and which landmark each crop is for.
+        estimates: (points, d) on the model's grid, in voxels and array order.
         crop_size: side of the crops in voxels of this scale.
     """
     centres = scale.at_scale(estimates)
+    firsts = first_voxels(centres, crop_size)
     crops = resampled_crops(scale.images, cases, centres, crop_size, scale.window)
-    within = network.positions_of(crops.to(network.dtype), landmarks)
-    return scale.on_grid(first_voxels(centres, crop_size) + within)
+    all_channels = network(crops.to(network.dtype))
+    channels = in_single_precision(all_channels[torch.arange(len(crops), device=crops.device), landmarks])
+    within = centre_of_mass(network.weights(channels[:, None]))[:, 0]
+    return Sighting(cases, landmarks, scale.on_grid(firsts + within), channels, scale, firsts)

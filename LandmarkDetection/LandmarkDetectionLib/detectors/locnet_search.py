@@ -15,8 +15,8 @@ from ..errors import DetectionCancelled
 from ..geometry import FloatArray
 from ..models.record import FieldError
 from ..networks.locnet import centres_of_windows
-from .differentiable_crop import first_voxels, resampled_crops
-from .locnet_scales import MultiscaleLocNetSettings, ScaleImages, coarse_positions, refined_positions
+from .differentiable_crop import first_voxels
+from .locnet_scales import MultiscaleLocNetSettings, ScaleImages, coarse_sighting, refined_sighting
 
 _VOXELS_A_CALL = 750_000
 """Crops are put into calls of the network of about this many voxels, which bounds its memory."""
@@ -43,8 +43,23 @@ class MultiscaleLocNetInference:
             raise FieldError(name, problem)
 
 
+@dataclass(frozen=True, eq=False)
+class Sightings:
+    """What a search finds, in voxels of the model's grid and array order.
+
+    Attributes:
+        passes: (passes, n, d) by the passes of the last scale, one of them where none is shifted.
+        path: (scales, n, d) by each scale, the last one on average.
+        presence_logits: (scales, n) that what each scale sees holds the landmark.
+    """
+
+    passes: FloatArray
+    path: FloatArray
+    presence_logits: FloatArray
+
+
 class LocNetSearch:
-    """The networks of all scales, ready to find landmarks. Positions are in voxels of the model's grid, array order.
+    """The networks of all scales, ready to find landmarks.
 
     Args:
         networks: as `MultiscaleLocNetSettings.networks` makes them, in evaluation mode.
@@ -66,7 +81,7 @@ class LocNetSearch:
         *,
         progress: Callable[[float, str], None],
         cancelled: Callable[[], bool],
-    ) -> tuple[FloatArray, FloatArray]:
+    ) -> Sightings:
         """Find the landmarks in one image.
 
         Args:
@@ -76,31 +91,32 @@ class LocNetSearch:
             progress: told a fraction and a text between calls of a network.
             cancelled: asked there too.
 
-        Returns:
-            Positions (passes, n, d) that the passes of the last scale found, one of them where none is shifted, and
-            (scales, n, d) what each scale found, the last one on average.
-
         Raises:
             DetectionCancelled: as soon as `cancelled()` is true between two calls.
         """
 
-        def before_call(scale: int, done: float = 0.0) -> None:
+        def before_call(index: int, done: float = 0.0) -> None:
             if cancelled():
                 raise DetectionCancelled
-            spacing = spacing_mm[0] * self.settings.pooling[scale]
-            progress((scale + done) / len(scales), f"Looking at voxels of {spacing:g} mm")
+            spacing = spacing_mm[0] * self.settings.pooling[index]
+            progress((index + done) / len(scales), f"Looking at voxels of {spacing:g} mm")
 
         with torch.inference_mode():
             before_call(0)
-            path = [coarse_positions(self.networks[0], scales[0])[0]]
-            for index in range(1, len(scales) - 1):
-                found = self._refined(index, scales[index], path[-1][None], before_call)
-                path.append(found[0])
-            passes = path[-1][None]
-            if len(scales) > 1:
-                passes = self._last(scales[-1], path[-1], self._shifts(spacing_mm, path[-1], generator), before_call)
-                path.append(passes.mean(0))
-        return passes.double().cpu().numpy(), torch.stack(path).double().cpu().numpy()
+            whole = coarse_sighting(self.networks[0], scales[0])
+            found = whole.positions[None], whole.presence_logits[None]
+            path, logits = [found[0][0]], [found[1][0]]
+            for index in range(1, len(scales)):
+                estimates = path[-1][None]
+                if index < len(scales) - 1:
+                    found = self._refined(index, scales[index], estimates, before_call)
+                else:
+                    found = self._last(
+                        scales[index], estimates, self._shifts(spacing_mm, path[-1], generator), before_call
+                    )
+                path.append(found[0].mean(0))
+                logits.append(found[1].mean(0))
+        return Sightings(*(_to_numpy(values) for values in (found[0], torch.stack(path), torch.stack(logits))))
 
     def _shifts(self, spacing_mm: FloatArray, estimates: Tensor, generator: np.random.Generator) -> Tensor:
         """Shifts (passes, n, d) of the last scale's crops."""
@@ -109,47 +125,58 @@ class LocNetSearch:
         shifts_mm = generator.uniform(*self.settings.noise_range_mm, (self.inference.passes, *estimates.shape))
         return torch.as_tensor(shifts_mm / spacing_mm, dtype=estimates.dtype, device=estimates.device)
 
-    def _last(self, scale: ScaleImages, estimates: Tensor, shifts: Tensor, before_call: Callable[..., None]) -> Tensor:
-        """Positions (passes, n, d) that the last scale finds around shifted estimates."""
+    def _last(
+        self, scale: ScaleImages, estimates: Tensor, shifts: Tensor, before_call: Callable[..., None]
+    ) -> tuple[Tensor, Tensor]:
+        """Positions (passes, n, d) that the last scale finds around shifted estimates (1, n, d), presence logits."""
         if self.inference.last_scale == "shared" and self.inference.passes > 0:
-            return self._shared(scale, estimates, shifts, before_call)
+            return self._shared(scale, estimates[0], shifts, before_call)
         return self._refined(len(self.networks) - 1, scale, estimates + shifts, before_call)
 
-    def _refined(self, index: int, scale: ScaleImages, estimates: Tensor, before_call: Callable[..., None]) -> Tensor:
-        """Positions (passes, n, d) that a scale finds around estimates (passes, n, d), a network call a batch."""
-        size = self.settings.crop_size
-        found = torch.empty_like(estimates).flatten(0, 1)
-        for part in _batches(len(found), size ** estimates.shape[-1]):
-            before_call(index, part.start / len(found))
-            around = estimates.flatten(0, 1)[part]
-            landmarks = torch.arange(len(found), device=found.device)[part] % estimates.shape[1]
-            cases = torch.zeros_like(landmarks)
-            found[part] = refined_positions(self.networks[index], scale, cases, landmarks, around, crop_size=size)
-        return found.view_as(estimates)
+    def _refined(
+        self, index: int, scale: ScaleImages, estimates: Tensor, before_call: Callable[..., None]
+    ) -> tuple[Tensor, Tensor]:
+        """Positions and presence logits (passes, n) that a scale finds around estimates (passes, n, d), by batches."""
+        passes, count, axes = estimates.shape
+        around, size = estimates.flatten(0, 1), self.settings.crop_size
+        landmarks = torch.arange(count, device=estimates.device).repeat(passes)
+        cases = torch.zeros_like(landmarks)
+        found, logits = torch.empty_like(around), torch.empty_like(around[:, 0])
+        for part in _batches(len(around), size**axes):
+            before_call(index, part.start / len(around))
+            sighting = refined_sighting(
+                self.networks[index], scale, cases[part], landmarks[part], around[part], crop_size=size
+            )
+            found[part], logits[part] = sighting.positions, sighting.presence_logits
+        return found.view_as(estimates), logits.view(passes, count)
 
     def _shared(
         self, scale: ScaleImages, estimates: Tensor, shifts: Tensor, before_call: Callable[..., None]
-    ) -> Tensor:
-        """What `_refined` finds around shifted estimates, but for the borders, from one heatmap a landmark."""
+    ) -> tuple[Tensor, Tensor]:
+        """What `_refined` finds around shifted estimates, but for the borders, from one crop a landmark."""
         network, size = self.networks[-1], self.settings.crop_size
-        shifts = shifts / scale.factor
         middle = (shifts.amin((0, 1)) + shifts.amax((0, 1))) / 2
-        reach = math.ceil(2 * float((shifts - middle).abs().max()))
+        reach = math.ceil(2 * float((shifts - middle).abs().max()) / scale.factor)
         union = network.fitting_side(size + reach)
-        centres = scale.at_scale(estimates) + middle
-        found = torch.empty_like(shifts)
+        landmarks = torch.arange(len(estimates), device=estimates.device)
+        found, logits = torch.empty_like(shifts), torch.empty_like(shifts[:1, :, 0])
         for part in _batches(len(estimates), union ** estimates.shape[-1]):
             before_call(len(self.networks) - 1, part.start / len(estimates))
-            landmarks = torch.arange(len(estimates), device=found.device)[part]
-            crops = resampled_crops(scale.images, torch.zeros_like(landmarks), centres[part], union, scale.window)
-            heatmaps = network.own_heatmaps(crops.to(network.dtype), landmarks)
-            starts = first_voxels(shifts[:, part] - middle + (union - 1) / 2, size)
-            within = centres_of_windows(heatmaps, starts.transpose(0, 1), size)
-            found[:, part] = first_voxels(centres[part], union) + within.transpose(0, 1)
-        return scale.on_grid(found)
+            cases, own = torch.zeros_like(landmarks[part]), landmarks[part]
+            sighting = refined_sighting(network, scale, cases, own, estimates[part] + middle, crop_size=union)
+            starts = first_voxels(scale.at_scale(estimates[part] + shifts[:, part]), size) - sighting.firsts
+            heatmaps = network.weights(sighting.channels[:, None])[:, 0]
+            within = centres_of_windows(heatmaps, starts.transpose(0, 1), size).transpose(0, 1)
+            found[:, part], logits[0, part] = scale.on_grid(sighting.firsts + within), sighting.presence_logits
+        return found, logits
 
 
-def _batches(crops: int, voxels_a_crop: int) -> Iterator[slice]:
-    """Crops in turn, as many at a time as one call may hold."""
+def _batches(points: int, voxels_a_crop: int) -> Iterator[slice]:
+    """Points in turn, as many at a time as one call may hold crops."""
     step = max(1, _VOXELS_A_CALL // voxels_a_crop)
-    return (slice(start, min(start + step, crops)) for start in range(0, crops, step))
+    return (slice(start, min(start + step, points)) for start in range(0, points, step))
+
+
+def _to_numpy(values: Tensor) -> FloatArray:
+    # Not every device has double precision.
+    return values.cpu().double().numpy()

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 
 from ..models.bundle import ModelBundle
 from ..models.record import parse_record
+from ..networks.folding import folded
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .grid import Grid
 from .locnet_scales import MultiscaleLocNetSettings, scale_images
 from .locnet_search import LocNetSearch, MultiscaleLocNetInference
-from .weights import loaded_network
+from .weights import do_not_fit, loaded_network
 from .windowed_image import windowed_bytes
 
 
 class MultiscaleLocNetDetector(Detector):
     """Multi-scale Loc-Net: the mean over noisy passes of the last scale is the result, their spread its covariance.
 
-    The coarser scales are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3].
+    The coarser scales are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3]. The paper
+    knows no absent landmarks; with softmax heatmaps, one is present as far as the most doubtful scale sees it.
     """
 
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
@@ -27,9 +31,14 @@ class MultiscaleLocNetDetector(Detector):
         where = f"model {bundle.card.name}"
         settings = parse_record(MultiscaleLocNetSettings, bundle.card.network, f"{where}: network")
         inference = parse_record(MultiscaleLocNetInference, bundle.card.inference, f"{where}: inference")
+        try:
+            weights = dataclasses.replace(bundle, tensors=folded(bundle.tensors))
+        except KeyError as error:
+            raise do_not_fit(bundle) from error
+        architecture = dataclasses.replace(settings, is_normalised=False)
         networks = loaded_network(
-            bundle,
-            lambda: settings.networks(bundle.card.dimension, len(bundle.card.landmarks)),
+            weights,
+            lambda: architecture.networks(bundle.card.dimension, len(bundle.card.landmarks)),
             prefix="",
             device=device,
             memory_format=torch.channels_last if bundle.card.dimension == 2 else torch.channels_last_3d,
@@ -47,14 +56,20 @@ class MultiscaleLocNetDetector(Detector):
         progress(0.0, "Averaging voxels")
         voxels, window = windowed_bytes(canonical)
         scales = scale_images(voxels[None], self._search.settings.pooling, grid.dimension, window)
-        passes, path = self._search.run(
+        found = self._search.run(
             [scale.to(self.device) for scale in scales],
             grid.spacing_mm[: grid.dimension][::-1],
             generator,
             progress=progress,
             cancelled=cancelled,
         )
-        offsets = passes - passes.mean(0)
-        covariances = np.einsum("pni,pnj->nij", offsets, offsets) / max(len(passes) - 1, 1)
-        path_mm = grid.frame_from_voxels(path)
-        return Located(path_mm[-1], grid.frame_covariances(covariances), path_mm)
+        offsets = found.passes - found.passes.mean(0)
+        covariances = np.einsum("pni,pnj->nij", offsets, offsets) / max(len(offsets) - 1, 1)
+        path_mm = grid.frame_from_voxels(found.path)
+        knows_nowhere = self._search.settings.heatmap == "softmax"
+        return Located(
+            path_mm[-1],
+            grid.frame_covariances(covariances),
+            path_mm,
+            found.presence_logits.min(0) if knows_nowhere else None,
+        )

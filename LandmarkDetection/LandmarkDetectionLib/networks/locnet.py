@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .folding import convolution_unit
 from .layers import convolution, max_pooling
 
 MASS_AT_CENTRE = 1e-5
@@ -27,8 +28,11 @@ class LocNet(nn.Module):
         dimension: 2 or 3.
         landmarks: channels of the output.
         widths: channels of the encoder's levels; the decoder has those of all but the deepest in reverse.
-        heatmap: how the last channels become weights: rectified, as published, or by their exponential, which makes the
-            centre of mass the mean of a softmax over the voxels. A rectified heatmap may die in training; this cannot.
+        heatmap: how the last channels become the weights of the voxels: rectified, as published, or as the softmax over
+            the voxels and "nowhere", whose channel is 0. A rectified heatmap may die in training; this cannot, and what
+            is left for "nowhere" tells whether the image shows the landmark at all.
+        is_normalised: whether batch normalisation, which the paper does not mention, follows each convolution; in
+            detection it is folded into it.
     """
 
     def __init__(
@@ -37,35 +41,46 @@ class LocNet(nn.Module):
         landmarks: int,
         widths: Sequence[int] = (16, 32, 64, 128),
         heatmap: Literal["relu", "softmax"] = "relu",
+        *,
+        is_normalised: bool = False,
     ) -> None:
         super().__init__()
-        conv = convolution(dimension)
         self.heatmap = heatmap
-        self.encoder = nn.ModuleList(_block(conv, before, after) for before, after in itertools.pairwise([1, *widths]))
+
+        def level(before: int, after: int) -> nn.Sequential:
+            unit = convolution_unit(dimension, before, after, kernel_size=3, is_normalised=is_normalised)
+            return nn.Sequential(unit, nn.ReLU(inplace=True))
+
+        self.encoder = nn.ModuleList(level(before, after) for before, after in itertools.pairwise([1, *widths]))
         self.pool = max_pooling(dimension)(2)
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
-        self.decoder = nn.ModuleList(
-            _block(conv, deep + shallow, shallow) for shallow, deep in reversed(list(itertools.pairwise(widths)))
-        )
-        self.output = conv(widths[0], landmarks, 1)
+        pairs = list(itertools.pairwise(widths))
+        self.decoder = nn.ModuleList(level(deep + shallow, shallow) for shallow, deep in reversed(pairs))
+        self.output = convolution(dimension)(widths[0], landmarks, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Positions (batch, landmarks, d) in voxels, array order, of every landmark in images (batch, 1, ...)."""
-        return centre_of_mass(self.heatmaps(images))
+        """Channels (batch, landmarks, ...) of images (batch, 1, ...) of any size; `weights` makes heatmaps of them."""
+        sides = images.shape[2:]
+        beyond = [extra for side in reversed(sides) for extra in (0, self.fitting_side(side) - side)]
+        # Zeros beyond the end make the sides ones that pooling can halve.
+        values = functional.pad(images, beyond) if any(beyond) else images
+        skipped = []
+        for level in self.encoder[:-1]:
+            values = level(values)
+            skipped.append(values)
+            values = self.pool(values)
+        values = self.encoder[-1](values)
+        for level in self.decoder:
+            values = level(torch.cat([self.upsample(values), skipped.pop()], 1))
+        channels = self.output(values)
+        return channels[(..., *(slice(side) for side in sides))]
 
-    def positions_of(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        """Positions (batch, d) in voxels of crops (batch, 1, ...), each of a landmark (batch,) of its own."""
-        return centre_of_mass(self.own_heatmaps(crops, landmarks)[:, None])[:, 0]
-
-    def heatmaps(self, images: Tensor) -> Tensor:
-        """Weights (batch, landmarks, ...) of the voxels of images (batch, 1, ...): 0 and more, in single precision."""
-        return self._weights(self.output(self._features(images)))
-
-    def own_heatmaps(self, crops: Tensor, landmarks: Tensor) -> Tensor:
-        """Weights (batch, ...) of the voxels of crops (batch, 1, ...), each for a landmark (batch,) of its own."""
-        channels = self.output(self._features(crops))
-        own = channels[torch.arange(len(crops), device=crops.device), landmarks]
-        return self._weights(own[:, None])[:, 0]
+    def weights(self, channels: Tensor) -> Tensor:
+        """Weights of 0 and more of the voxels of channels (batch, n, ...), up to a factor, in single precision."""
+        channels = in_single_precision(channels)
+        if self.heatmap == "relu":
+            return channels.relu()
+        return (channels - channels.amax(tuple(range(2, channels.ndim)), keepdim=True)).exp()
 
     def fitting_side(self, side: int) -> int:
         """The smallest side, this or larger, that pooling halves without a remainder at every level."""
@@ -77,42 +92,18 @@ class LocNet(nn.Module):
         """Number format of the weights."""
         return self.output.weight.dtype
 
-    def _weights(self, channels: Tensor) -> Tensor:
-        channels = _precise(channels)
-        if self.heatmap == "relu":
-            return channels.relu()
-        return (channels - channels.amax(tuple(range(2, channels.ndim)), keepdim=True)).exp()
-
-    def _features(self, images: Tensor) -> Tensor:
-        """What the decoder makes of images, whose sides may be any: they are filled up with zeros for the pooling."""
-        sides = images.shape[2:]
-        beyond = [extra for side in reversed(sides) for extra in (0, self.fitting_side(side) - side)]
-        values = functional.pad(images, beyond) if any(beyond) else images
-        skipped = []
-        for level in self.encoder[:-1]:
-            values = level(values)
-            skipped.append(values)
-            values = self.pool(values)
-        values = self.encoder[-1](values)
-        for level in self.decoder:
-            values = level(torch.cat([self.upsample(values), skipped.pop()], 1))
-        return values[(..., *(slice(side) for side in sides))]
-
-
-def _block(conv: type[nn.Conv2d | nn.Conv3d], before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(conv(before, after, 3, padding=1), nn.ReLU(inplace=True))
-
 
 def initialise_locnet(network: LocNet) -> None:
     """He initialisation; the last weights positive like the features they weight, so that no heatmap begins empty."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
     network.output.weight.data.abs_()
 
 
-def _precise(values: Tensor) -> Tensor:
+def in_single_precision(values: Tensor) -> Tensor:
     """The same values in single precision at least."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
@@ -125,7 +116,7 @@ def centre_of_mass(heatmaps: Tensor) -> Tensor:
     """
     # Positions need more than the eight bits of autocast.
     with torch.autocast(heatmaps.device.type, enabled=False):
-        masses = _precise(heatmaps)
+        masses = in_single_precision(heatmaps)
         total = masses.flatten(2).sum(-1) + MASS_AT_CENTRE
         positions = []
         for axis, side in enumerate(heatmaps.shape[2:]):
@@ -156,17 +147,17 @@ def centres_of_windows(heatmaps: Tensor, starts: Tensor, size: int) -> Tensor:
         cover = (size / 2 + 0.5 - offsets.abs()).clamp(0.0, 1.0)
         covers.append(cover)
         moments.append(cover * offsets)
-    total = _contracted(heatmaps, covers) + MASS_AT_CENTRE
+    total = contracted(heatmaps, covers) + MASS_AT_CENTRE
     shifts = [
-        _contracted(heatmaps, [*covers[:axis], moment, *covers[axis + 1 :]]) / total
+        contracted(heatmaps, [*covers[:axis], moment, *covers[axis + 1 :]]) / total
         for axis, moment in enumerate(moments)
     ]
     return middles + torch.stack(shifts, -1)
 
 
-def _contracted(heatmaps: Tensor, profiles: Sequence[Tensor]) -> Tensor:
-    """Sums (batch, windows) of heatmaps (batch, ...) times a profile (batch, windows, side) along each axis."""
-    values = torch.einsum("b...i,bwi->b...w", heatmaps, profiles[-1])
+def contracted(images: Tensor, profiles: Sequence[Tensor]) -> Tensor:
+    """Sums (batch, m) of images (batch, ...) times the product of profiles (batch, m, side), one along each axis."""
+    values = torch.einsum("b...i,bmi->b...m", images, profiles[-1])
     for profile in reversed(profiles[:-1]):
-        values = torch.einsum("b...iw,bwi->b...w", values, profile)
+        values = torch.einsum("b...im,bmi->b...m", values, profile)
     return values

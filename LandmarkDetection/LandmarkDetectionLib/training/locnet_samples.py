@@ -20,18 +20,23 @@ class LocNetBatch:
 
     Attributes:
         scales: the images, coarsest first.
-        truths: (batch, alternatives, n, d), NaN where the image does not show the landmark.
-        shifts: (batch, n, d) by which the crops of the last scale miss what the scale before found.
+        truths: (batch, alternatives, n, d), NaN where nobody placed the landmark.
+        is_shown: (batch, alternatives, n) whether the image shows it.
+        followed: (points,) which landmarks, counted image after image, are followed to the finer scales.
+        shifts: (points, d) by which the crops of the last scale miss what the scale before found.
     """
 
     scales: tuple[ScaleImages, ...]
     truths: Tensor
+    is_shown: Tensor
+    followed: Tensor
     shifts: Tensor
 
     def to(self, device: torch.device) -> LocNetBatch:
         """The same batch on a device."""
         scales = tuple(scale.to(device) for scale in self.scales)
-        return dataclasses.replace(self, scales=scales, truths=self.truths.to(device), shifts=self.shifts.to(device))
+        names = [field.name for field in dataclasses.fields(self)[1:]]
+        return LocNetBatch(scales, *(getattr(self, name).to(device) for name in names))
 
 
 class LocNetSamples(IterableDataset):
@@ -41,16 +46,25 @@ class LocNetSamples(IterableDataset):
         pool: the cases.
         settings: of the networks.
         batch_size: images a batch.
+        followed: landmarks of a batch that are followed to the finer scales, drawn at random; 0 for all.
         renew_every: batches after which one case of the pool is replaced.
         seed: of the draws and the shifts.
     """
 
     def __init__(
-        self, pool: CasePool, settings: MultiscaleLocNetSettings, *, batch_size: int, renew_every: int, seed: int
+        self,
+        pool: CasePool,
+        settings: MultiscaleLocNetSettings,
+        *,
+        batch_size: int,
+        followed: int,
+        renew_every: int,
+        seed: int,
     ) -> None:
         self._pool = pool
         self._settings = settings
         self._batch_size = batch_size
+        self._followed = followed
         self._renew_every = renew_every
         self._random = torch.Generator().manual_seed(seed)
 
@@ -64,19 +78,23 @@ class LocNetSamples(IterableDataset):
 
     def _draw(self) -> LocNetBatch:
         pool, settings = self._pool, self._settings
-        truths = self._shown_truths()
-        usable = torch.isfinite(truths[:, 0]).all(-1).any(-1).nonzero()[:, 0]
+        usable = pool.is_inside.any(1).nonzero()[:, 0]
         cases = usable[torch.randint(len(usable), (self._batch_size,), generator=self._random)]
         scales = scale_images(pool.images[cases].numpy(), settings.pooling, pool.dimension)
+        truths, is_shown = self._truths(cases)
+        points = truths.shape[0] * truths.shape[2]
+        followed = torch.randperm(points, generator=self._random)[: self._followed or points]
         low_mm, high_mm = settings.noise_range_mm
-        uniform = torch.rand((len(cases), *truths.shape[2:]), generator=self._random)
-        return LocNetBatch(scales, truths[cases], (low_mm + (high_mm - low_mm) * uniform) / self.spacing_mm)
+        uniform = torch.rand((len(followed), pool.dimension), generator=self._random)
+        shifts = (low_mm + (high_mm - low_mm) * uniform) / self.spacing_mm
+        return LocNetBatch(scales, truths, is_shown, followed, shifts)
 
-    def _shown_truths(self) -> Tensor:
-        """True positions (pool, alternatives, n, d) in voxels and array order, NaN where they are not to be seen."""
+    def _truths(self, cases: Tensor) -> tuple[Tensor, Tensor]:
+        """True positions (batch, alternatives, n, d) in voxels and array order, and whether they are shown."""
         pool = self._pool
-        voxels = pool.truths_mm / pool.spacing_mm + pool.origins_ijk[:, None, None]
+        truths_mm = pool.truths_mm[cases]
         # Which landmarks an image shows is known of the first alternative; the others have the same in another order.
-        is_same = (voxels[:, :, :, None] == voxels[:, :1, None]).all(-1)
-        is_shown = (is_same & pool.is_inside[:, None, None]).any(-1)
-        return torch.where(is_shown[..., None], voxels, torch.nan)[..., : pool.dimension].flip(-1)
+        is_same = (truths_mm[:, :, :, None] == truths_mm[:, :1, None]).all(-1)
+        is_shown = (is_same & pool.is_inside[cases][:, None, None]).any(-1)
+        voxels = truths_mm / pool.spacing_mm + pool.origins_ijk[cases][:, None, None]
+        return voxels[..., : pool.dimension].flip(-1), is_shown
