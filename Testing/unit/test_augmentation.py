@@ -225,6 +225,29 @@ def test_crop_needs_a_number_for_each_face():
 
 
 @pytest.mark.parametrize(("dimension", "cases"), [(3, VOLUMES), (2, PICTURES)])
+def test_a_share_of_the_variants_lacks_a_landmark_that_is_cut_off(dimension, cases):
+    """Of two landmarks one goes; the other stays where its blob is."""
+    volume, landmarks = next(iter(cases.values()))
+    make = augmenter(dimension, Augmentation(cut_short=0.5))
+    cut = 0
+    for seed in range(30):
+        variant = make(volume, landmarks, np.random.default_rng(seed))
+        assert variant.landmarks == landmarks
+        ijk = frame_positions(variant) / variant.canonical.spacing_mm + variant.canonical.origin_ijk
+        has_a, has_b = np.all((ijk > -0.5) & (ijk < np.array(variant.canonical.voxels.shape[::-1]) - 0.5), axis=1)
+        cut += not (has_a and has_b)
+        assert has_a or has_b
+        if has_a:
+            np.testing.assert_allclose(bright_blob_ras(variant), landmarks["A"], atol=1.0)
+    assert 9 <= cut <= 21
+
+
+def test_the_share_of_cut_variants_is_a_share():
+    with pytest.raises(LandmarkDetectionError, match="cut_short must lie between 0 and 1"):
+        Augmentation(cut_short=1.5)
+
+
+@pytest.mark.parametrize(("dimension", "cases"), [(3, VOLUMES), (2, PICTURES)])
 def test_look_changes_within_the_window_and_nothing_moves(dimension, cases):
     make = augmenter(dimension, LOOK)
     volume, landmarks = next(iter(cases.values()))
