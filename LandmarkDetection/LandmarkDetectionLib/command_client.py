@@ -17,6 +17,8 @@ from .errors import LandmarkDetectionError
 _LOG_TAIL_LINES = 12
 _PREFIX = "landmark-detection: "
 """Begins the sentence with which a command says why it failed."""
+_PROGRESS_BAR = "%|"
+"""Is in what tqdm draws, and says nothing about a crash."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class CommandProcess:
         status = self._process.returncode
         if status == -getattr(signal, "SIGKILL", 9):
             return "The process was killed, most often because memory ran out: close other programs or data."
-        reason = f"status {status}; {lines[-1]}" if lines else f"status {status}"
+        telling = [line for line in lines if _PROGRESS_BAR not in line]
+        reason = f"status {status}; {telling[-1]}" if telling else f"status {status}"
         return f"The process crashed ({reason}): try again, or report this with its log."
 
 

@@ -21,7 +21,7 @@ from tiny_models import TINY_CARD, TINY_TENSORS
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.models.bundle import load_bundle, load_card, save_bundle
-from LandmarkDetectionLib.models.bundle_files import replace_folder, write_bundle_files
+from LandmarkDetectionLib.models.bundle_files import export_bundle, replace_folder, write_bundle_files
 
 
 def zip_with(path: Path, entries: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
@@ -108,6 +108,15 @@ class TestReading:
         (tiny_bundle / "model.json").write_text(json.dumps(TINY_CARD | {"dimension": "3"}))
         with pytest.raises(LandmarkDetectionError, match=r"^tiny-brain/model\.json: dimension must be 2 or 3\.$"):
             load_bundle(tiny_bundle)
+
+    def test_an_exported_zip_is_the_same_bundle(self, tiny_bundle, tmp_path):
+        export_bundle(tiny_bundle, tmp_path / "sent" / "tiny.zip")
+        assert_is_the_tiny_model(load_bundle(tmp_path / "sent" / "tiny.zip"))
+
+    def test_what_is_no_bundle_is_not_exported(self, tmp_path):
+        with pytest.raises(LandmarkDetectionError, match=r"holds no model\.json"):
+            export_bundle(tmp_path, tmp_path / "tiny.zip")
+        assert not (tmp_path / "tiny.zip").exists()
 
 
 class TestWeights:
@@ -279,7 +288,7 @@ class TestWriting:
         program = """
             import os, signal, sys
             from pathlib import Path
-            from LandmarkDetectionLib.models.bundle_files import replace_folder, write_bundle_files
+            from LandmarkDetectionLib.models.bundle_files import export_bundle, replace_folder, write_bundle_files
 
             class Deadly(dict):
                 def items(self):

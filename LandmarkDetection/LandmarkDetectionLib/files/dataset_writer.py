@@ -50,7 +50,7 @@ def add_case(
     folder = Path(folder)
     name = case_name(volume.name)
     _check_can_be_written(volume)
-    dataset = None if _is_new(folder) else Dataset.load(folder)
+    dataset = None if is_new(folder) else Dataset.load(folder)
     if dataset is None:
         defined = tuple(definitions) or _definitions_of(landmarks)
         _write_case(folder, name, volume, landmarks, _first_description(folder, name, volume, defined))
@@ -72,6 +72,16 @@ def case_name(text: str) -> str:
     return re.sub(r"[^\w.+-]+", "_", text).strip("._") or "case"
 
 
+def is_new(folder: Path) -> bool:
+    """Whether a folder holds nothing yet, so that the first case makes it a dataset."""
+    return not folder.exists() or (folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()))
+
+
+def has_perpendicular_axes(volume: Volume) -> bool:
+    """Whether image files, which know no shear, can hold the volume's geometry."""
+    return np.allclose(volume.directions.T @ volume.directions, np.eye(3), atol=_SHEAR_TOLERANCE)
+
+
 def write_description(folder: Path, content: Mapping[str, object]) -> None:
     """Write a dataset.json, whole or not at all."""
     with whole_file(folder / DESCRIPTION_FILE) as path:
@@ -82,10 +92,6 @@ def described(dataset: Dataset) -> dict[str, object]:
     """What a folder's dataset.json holds, or could hold where there is none."""
     file = dataset.path / DESCRIPTION_FILE
     return json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else description_to_json(dataset)
-
-
-def _is_new(folder: Path) -> bool:
-    return not folder.exists() or (folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()))
 
 
 def _definitions_of(landmarks: LandmarkSet) -> tuple[LandmarkDefinition, ...]:
@@ -113,11 +119,6 @@ def _with_case(folder: Path, dataset: Dataset, name: str) -> dict[str, object] |
     content = described(dataset)
     content["split"] = {**content["split"], DEFAULT_SPLIT: [*dataset.splits.get(DEFAULT_SPLIT, ()), name]}
     return content
-
-
-def has_perpendicular_axes(volume: Volume) -> bool:
-    """Whether image files, which know no shear, can hold the volume's geometry."""
-    return np.allclose(volume.directions.T @ volume.directions, np.eye(3), atol=_SHEAR_TOLERANCE)
 
 
 def _check_can_be_written(volume: Volume) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ..errors import LandmarkDetectionError
+from ..files.atomic import whole_file
 
 CARD_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
@@ -55,6 +56,18 @@ def write_bundle_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     except OSError as error:
         message = f"The model bundle {folder} cannot be written: {error.strerror or error}."
         raise LandmarkDetectionError(message) from error
+
+
+def export_bundle(folder: Path, file: Path) -> None:
+    """Write the bundle in a folder to a .zip file, whole or not at all.
+
+    Raises:
+        LandmarkDetectionError: if the folder holds no bundle, or the file cannot be written.
+    """
+    contents = read_bundle_files(folder)
+    with whole_file(file) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, value in contents.items():
+            archive.writestr(name, value)
 
 
 def replace_folder(folder: Path, new: Path, old: Path) -> None:
