@@ -23,7 +23,8 @@ from ..errors import LandmarkDetectionError
 _HOST = "127.0.0.1"
 _LONGEST_WAIT = timedelta(hours=2)
 """For the others: the first process validates alone."""
-_TIME_TO_END_S = 5.0
+_TIME_TO_END_S = 30.0
+_INTERVAL_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,15 @@ def all_ranks(
         for number in range(1, count):
             request = {"training": training, "rank": number, "count": count, "port": store.port}
             others.append(stack.enter_context(_another(module, request, folder / f"rank{number}.log")))
-        try:
-            _wait_until_all_are_here(store, others)
-            with _joined(Ranks(0, count), store, device) as ranks:
+        _wait_until_all_are_here(store, others)
+        with _joined(Ranks(0, count), store, device) as ranks:
+            try:
                 yield ranks
-        except RuntimeError as error:
-            for other in others:
-                other.tell_if_it_left(error)
-            raise
+                ranks.wait()
+            except RuntimeError as error:
+                # While this one's connections stand, who leaves does so for a reason of its own.
+                _tell_who_leaves(others, error)
+                raise
 
 
 @contextlib.contextmanager
@@ -134,6 +136,7 @@ def one_more_rank(request: Mapping[str, Any], device: torch.device) -> Iterator[
     store.set(_key(ranks.number), "here")
     with _joined(ranks, store, device):
         yield ranks
+        ranks.wait()
 
 
 @contextlib.contextmanager
@@ -147,7 +150,6 @@ def _joined(ranks: Ranks, store: torch.distributed.Store, device: torch.device) 
     )
     try:
         yield ranks
-        ranks.wait()
     finally:
         torch.distributed.destroy_process_group()
         torch.set_num_threads(threads)
@@ -161,13 +163,11 @@ class _Other:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def tell_if_it_left(self, error: RuntimeError) -> None:
-        """Say so in place of what PyTorch says of a lost connection."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(_TIME_TO_END_S)
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it says nothing"]
-            message = f"Process {self.number} of the training ended early ({lines[-1].rstrip('.')}); see {self.log}."
-            raise LandmarkDetectionError(message) from error
+    def end(self) -> LandmarkDetectionError:
+        """What to say of its early end."""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["it says nothing"]
+        message = f"Process {self.number} of the training ended early ({lines[-1].rstrip('.')}); see {self.log}."
+        return LandmarkDetectionError(message)
 
 
 @contextlib.contextmanager
@@ -186,10 +186,21 @@ def _another(module: str, request: Mapping[str, Any], log: Path) -> Iterator[_Ot
 
 def _wait_until_all_are_here(store: torch.distributed.Store, others: list[_Other]) -> None:
     while not store.check([_key(other.number) for other in others]):
-        if any(other.process.poll() is not None for other in others):
-            message = "A process ended before it could take part."
-            raise RuntimeError(message)
-        time.sleep(0.05)
+        _tell_who_left(others)
+        time.sleep(_INTERVAL_S)
+
+
+def _tell_who_left(others: list[_Other], error: RuntimeError | None = None) -> None:
+    for other in others:
+        if other.process.poll() is not None:
+            raise other.end() from error
+
+
+def _tell_who_leaves(others: list[_Other], error: RuntimeError) -> None:
+    """Give a process whose connection is lost the time to end, and say so in place of what PyTorch says."""
+    for _ in range(int(_TIME_TO_END_S / _INTERVAL_S)):
+        _tell_who_left(others, error)
+        time.sleep(_INTERVAL_S)
 
 
 def _key(number: int) -> str:
