@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import DetectionCancelled, LandmarkDetectionError
+from ..errors import DetectionCancelled
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import DetectedLandmark, Detection, LandmarkSet
 from ..models.bundle import ModelBundle
-from ..preprocessing import CanonicalVolume, canonical_size_mm, canonical_volume
+from ..preprocessing import CanonicalVolume, canonical_volume
+from ..suitability import check_dimension, field_of_view_doubts
 from ..volume import Volume
 from .calibrated import calibrated
 
@@ -88,7 +89,7 @@ class Detector(ABC):
         progress = progress or (lambda _fraction, _text: None)
         cancelled = cancelled or (lambda: False)
         started = time.perf_counter()
-        self._check_dimension(volume)
+        check_dimension(volume, self.card)
         progress(0.0, "Preparing the volume")
         canonical = canonical_volume(volume, self.card.preprocessing)
         if cancelled():
@@ -104,7 +105,7 @@ class Detector(ABC):
             seconds=time.perf_counter() - started,
             seed=seed,
             path_ras=None if located.path_mm is None else apply_affine(canonical.frame_to_ras, located.path_mm),
-            notes=self._notes(volume),
+            notes=field_of_view_doubts(volume, self.card),
         )
 
     def shape_space_error_mm(
@@ -117,15 +118,6 @@ class Detector(ABC):
         NaN where the truth is missing.
         """
         return None
-
-    def _check_dimension(self, volume: Volume) -> None:
-        if volume.dimension != self.card.dimension:
-            kinds = {2: "single pictures (2D)", 3: "volumes (3D)"}
-            message = (
-                f"{volume.name}: the model {self.card.name} works on {kinds[self.card.dimension]}, "
-                f"and this image has {'x'.join(map(str, volume.size))} voxels; choose another model or image."
-            )
-            raise LandmarkDetectionError(message)
 
     def _landmarks(self, located: Located, canonical: CanonicalVolume, volume: Volume) -> tuple[DetectedLandmark, ...]:
         positions = apply_affine(canonical.frame_to_ras, located.positions_mm)
@@ -141,20 +133,6 @@ class Detector(ABC):
             )
         ]
         return calibrated(found, volume, self.card.calibration)
-
-    def _notes(self, volume: Volume) -> tuple[str, ...]:
-        seen = self.card.field_of_view_mm
-        axes = slice(0, self.card.dimension)
-        size = canonical_size_mm(volume, self.card.preprocessing)[axes]
-        if np.all(size >= 0.9 * np.array(seen.minimum)[axes]) and np.all(size <= 1.1 * np.array(seen.maximum)[axes]):
-            return ()
-        measured, smallest, largest = (
-            " x ".join(f"{side:.0f}" for side in np.array(sides)[axes]) for sides in (size, seen.minimum, seen.maximum)
-        )
-        return (
-            f"The field of view of {measured} mm is unlike the {smallest} to {largest} mm that {self.card.name} "
-            "was trained on: check the result with care.",
-        )
 
 
 def _bounded(logit: float) -> float:

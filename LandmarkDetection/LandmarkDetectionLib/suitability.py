@@ -1,0 +1,63 @@
+"""Whether a volume looks like what a model was made for, said before anything is detected in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from .errors import LandmarkDetectionError
+from .models.card import ModelCard
+from .preprocessing import canonical_size_mm
+from .volume import Volume
+
+_FIELD_OF_VIEW_TOLERANCE = 0.1
+_AIR_HU = -500.0
+"""Only CT, in Hounsfield units, has values as low as this; they are air."""
+
+
+def check_dimension(volume: Volume, card: ModelCard) -> None:
+    """Refuse a picture to a model for volumes, and the other way round.
+
+    Raises:
+        LandmarkDetectionError: if the dimensions differ.
+    """
+    if volume.dimension != card.dimension:
+        kinds = {2: "single pictures (2D)", 3: "volumes (3D)"}
+        message = (
+            f"{volume.name}: the model {card.name} works on {kinds[card.dimension]}, "
+            f"and this image has {'x'.join(map(str, volume.size))} voxels; choose another model or image."
+        )
+        raise LandmarkDetectionError(message)
+
+
+def field_of_view_doubts(volume: Volume, card: ModelCard) -> tuple[str, ...]:
+    """A sentence if the image is larger or smaller than those the model was trained on."""
+    seen = card.field_of_view_mm
+    axes = slice(0, card.dimension)
+    size = canonical_size_mm(volume, card.preprocessing)[axes]
+    smallest, largest = np.array(seen.minimum)[axes], np.array(seen.maximum)[axes]
+    tolerance = _FIELD_OF_VIEW_TOLERANCE
+    if np.all(size >= (1 - tolerance) * smallest) and np.all(size <= (1 + tolerance) * largest):
+        return ()
+    return (
+        f"The field of view of {_sides(size)} mm is unlike the {_sides(smallest)} to {_sides(largest)} mm that "
+        f"{card.name} was trained on: check the result with care.",
+    )
+
+
+def modality_doubts(least_value: float, card: ModelCard) -> tuple[str, ...]:
+    """A sentence if the smallest value of an image is not one of the model's modality."""
+    # Micro-CT comes in any unit.
+    is_for_ct = bool(re.search(r"(?<!micro)(?<!micro[- ])\b(CB)?CT\b", card.modality))
+    names_a_modality = bool(re.search(r"\b(MRI?|T1|T2|ultrasound|radiograph|x-ray)\b", card.modality, re.IGNORECASE))
+    if is_for_ct and least_value > _AIR_HU:
+        return (f"{card.name} expects CT in Hounsfield units, but the smallest value here is {least_value:g}.",)
+    if names_a_modality and not is_for_ct and least_value <= _AIR_HU:
+        return (f"{card.name} expects {card.modality}, but values as low as {least_value:g} look like CT.",)
+    return ()
+
+
+def _sides(lengths_mm: Sequence[float]) -> str:
+    return " x ".join(f"{length:.0f}" for length in lengths_mm)
