@@ -7,12 +7,13 @@ import json
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .child_process import end_process_tree, start_python
 from .errors import LandmarkDetectionError
@@ -26,6 +27,11 @@ CRASH = "crash"
 """Kind of failure: the child process ended on its own."""
 
 _LOG_TAIL_LINES = 8
+
+_PIECE_BYTES = 2**25
+"""What is copied at once: some 20 ms."""
+
+_WHOLE = object()
 
 
 @dataclass(frozen=True)
@@ -94,7 +100,8 @@ class DetectionWorker:
         """Start a detection; `poll` tells what becomes of it.
 
         Args:
-            volume: copied to a temporary file before this returns.
+            volume: copied to a temporary file; a large one piece by piece, by this call and by `poll`, so that neither
+                takes long. Its voxels must not change before the first progress is told.
             model: folder or zip of the model bundle; of several, their consensus.
             device, seed, options: as for the detector.
 
@@ -113,15 +120,19 @@ class DetectionWorker:
             "device": device,
             "seed": seed,
             "options": dict(options or {}),
-            "volume": self._child.hand_over(volume),
         }
-        self._child.send(request)
+        self._child.begin(request, volume)
         self._is_busy = True
 
     def poll(self) -> list[Event]:
         """What happened since the last call; never waits."""
         if not self._is_busy:
             return []
+        try:
+            self._child.go_on()
+        except LandmarkDetectionError as error:
+            self._is_busy = False
+            return [Failed(error, PROBLEM, self._child.log_tail())]
         was_alive = self._child.is_alive
         events = [_event_of(answer, self._child) for answer in self._child.new_answers()]
         if not was_alive and not any(isinstance(event, Finished | Failed) for event in events):
@@ -161,28 +172,44 @@ class _Child:
             raise LandmarkDetectionError(message) from error
         self._answers = answers.open("rb")
         self._unfinished_line = b""
+        self._request: dict[str, Any] | None = None
+        self._copying: Iterator[None] = iter(())
 
     @property
     def is_alive(self) -> bool:
         return self.process.poll() is None
 
-    def hand_over(self, volume: Volume) -> dict[str, Any]:
-        """Write the voxels where the child maps them into its memory."""
+    def begin(self, request: dict[str, Any], volume: Volume) -> None:
+        """Begin to write the voxels where the child maps them into its memory."""
+        description = {"voxels": str(self._voxels), "ijk_to_ras": volume.ijk_to_ras.tolist(), "name": volume.name}
+        self._request = request | {"volume": description}
+        self._copying = _copying(volume.voxels, self._voxels)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Write some more of the voxels, and ask the child once they are whole.
+
+        Raises:
+            LandmarkDetectionError: if they cannot be written.
+        """
+        if self._request is None:
+            return
         try:
-            np.save(self._voxels, volume.voxels, allow_pickle=False)
+            is_whole = next(self._copying, _WHOLE) is _WHOLE
         except OSError as error:
+            name, self._request = self._request["volume"]["name"], None
             self.take_back_volume()
-            message = (
-                f"{volume.name} could not be copied to {self._folder} ({error.strerror or error}): free disk space."
-            )
+            message = f"{name} could not be copied to {self._folder} ({error.strerror or error}): free disk space."
             raise LandmarkDetectionError(message) from error
-        return {"voxels": str(self._voxels), "ijk_to_ras": volume.ijk_to_ras.tolist(), "name": volume.name}
+        if is_whole:
+            self._send(self._request)
+            self._request = None
 
     def take_back_volume(self) -> None:
         with contextlib.suppress(OSError):
             self._voxels.unlink(missing_ok=True)
 
-    def send(self, request: dict[str, Any]) -> None:
+    def _send(self, request: dict[str, Any]) -> None:
         """A child that has died meanwhile is noticed by the next poll."""
         with contextlib.suppress(OSError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
@@ -201,7 +228,20 @@ class _Child:
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         self._answers.close()
+        self._copying = iter(())
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _copying(voxels: NDArray, path: Path) -> Iterator[None]:
+    """Writes a .npy file; after each piece of it the caller may do something else."""
+    step = max(1, _PIECE_BYTES // max(voxels[0].nbytes, 1))
+    with path.open("wb") as file:
+        header = {"descr": np.lib.format.dtype_to_descr(voxels.dtype), "fortran_order": False, "shape": voxels.shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for first in range(0, len(voxels), step):
+            if first:
+                yield
+            file.write(np.ascontiguousarray(voxels[first : first + step]).data)
 
 
 def _event_of(answer: dict[str, Any], child: _Child) -> Event:

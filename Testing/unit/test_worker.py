@@ -114,6 +114,14 @@ class TestDetection:
         assert fractions == sorted(fractions)
         assert all(isinstance(event, Progress) and event.text for event in progress)
 
+    def test_a_large_volume_is_handed_over_piece_by_piece(self, worker, volume, model, monkeypatch):
+        monkeypatch.setattr("LandmarkDetectionLib.worker_client._PIECE_BYTES", 10 * volume.voxels[0].nbytes)
+        worker.detect(volume, model, device="cpu", seed=7)
+        assert worker.poll() == [], "four pieces of ten slices: the second was written, and the child not asked yet"
+        last = all_events(worker)[-1]
+        expected = load_detector(load_bundle(model), "cpu").detect(volume, seed=7)
+        np.testing.assert_allclose(last.detection["AC"].position_ras, expected["AC"].position_ras, atol=1e-4)
+
     def test_the_child_stays_for_the_next_volume(self, worker, volume, model):
         worker.detect(volume, model, device="cpu")
         all_events(worker)
