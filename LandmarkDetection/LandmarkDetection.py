@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum
 from pathlib import Path
 
 import numpy as np
 import slicer
 import vtk
-from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSliceNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.parameterNodeWrapper import parameterNodeWrapper
@@ -37,11 +36,18 @@ from LandmarkDetectionLib.mrml import (
     volume_from_node,
 )
 from LandmarkDetectionLib.volume import Volume
+from LandmarkDetectionWidgets.advanced_section import AdvancedSection
+from LandmarkDetectionWidgets.alignment import join_alignment
 from LandmarkDetectionWidgets.detection_section import DetectionSection
+from LandmarkDetectionWidgets.device import Device
+from LandmarkDetectionWidgets.ellipsoids import Ellipsoids
+from LandmarkDetectionWidgets.export_section import ExportSection
 from LandmarkDetectionWidgets.input_section import InputSection
-from LandmarkDetectionWidgets.landmarks_section import LandmarksSection
+from LandmarkDetectionWidgets.measurements_section import MeasurementsSection
 from LandmarkDetectionWidgets.packages import ensure_packages
 from LandmarkDetectionWidgets.planes_section import PlanesSection
+from LandmarkDetectionWidgets.review_section import ReviewSection
+from LandmarkDetectionWidgets.shown_landmarks import ShownLandmarks
 
 
 class LandmarkDetection(ScriptedLoadableModule):
@@ -63,24 +69,6 @@ class LandmarkDetection(ScriptedLoadableModule):
         )
 
 
-class Device(Enum):
-    """Where the network runs. Scenes store the names, so these never change."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-    MPS = "mps"
-
-    def label(self) -> str:
-        """What the panel shows."""
-        return {
-            Device.AUTO: _("Automatic"),
-            Device.CPU: _("CPU"),
-            Device.CUDA: _("NVIDIA graphics processor (CUDA)"),
-            Device.MPS: _("Apple graphics processor (MPS)"),
-        }[self]
-
-
 @parameterNodeWrapper
 class LandmarkDetectionParameterNode:
     """What the panel remembers with the scene.
@@ -88,13 +76,23 @@ class LandmarkDetectionParameterNode:
     volume - where to find landmarks.
     model - name of the model.
     device - where to run it.
+    options - of the models' methods, by model and name, as JSON.
+    seed - of the random initialisations.
     landmarks - the list that the panel shows.
+    ellipsoids - whether the uncertainty is drawn around the landmarks.
+    plane - name of the chosen standard plane.
+    sliceView - the slice view that turns to it.
     """
 
     volume: vtkMRMLScalarVolumeNode
     model: str = ""
     device: Device = Device.AUTO
+    options: str = ""
+    seed: int = 0
     landmarks: vtkMRMLMarkupsFiducialNode
+    ellipsoids: bool = False
+    plane: str = ""
+    sliceView: vtkMRMLSliceNode  # noqa: N815 - parameters are named as in Slicer
 
 
 class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -105,7 +103,6 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         VTKObservationMixin.__init__(self)
         self._parameter_node: LandmarkDetectionParameterNode | None = None
         self._gui_tag: int | None = None
-        self._shown_landmarks: vtkMRMLMarkupsFiducialNode | None = None
         self._request: tuple[Volume, vtkMRMLScalarVolumeNode, ModelCard] | None = None
 
     def setup(self) -> None:
@@ -116,18 +113,26 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.ui = slicer.util.childWidgetVariables(panel)
         panel.setMRMLScene(slicer.mrmlScene)
         self.logic = LandmarkDetectionLogic()
-        self.input = InputSection(self.ui, self._on_model_chosen)
-        self.detection = DetectionSection(self.ui, self._on_detect, self._on_detected)
-        self.landmarks = LandmarksSection(self.ui)
-        self.planes = PlanesSection(self.ui)
+        models_ui_file = self.resourcePath("UI/LandmarkModels.ui")
+        self.input = InputSection(self.ui, models_ui_file, self._on_model_chosen, self._show_parameters)
+        self.detection = DetectionSection(self.ui, self._on_detect, self._on_detected, self._on_cpu_wanted)
+        self.shown = ShownLandmarks()
+        self.review = ReviewSection(self.ui, self.shown)
+        self.ellipsoids = Ellipsoids(self.shown)
+        self.planes = PlanesSection(self.ui, self.shown, self._on_plane_chosen)
+        self.measurements = MeasurementsSection(self.ui, self.shown)
+        self.export = ExportSection(self.ui, self.shown)
+        self.advanced = AdvancedSection(self.ui, self._on_options_changed)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_start_close)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._on_scene_end_close)
+        for event in (slicer.mrmlScene.EndCloseEvent, slicer.mrmlScene.EndImportEvent):
+            self.addObserver(slicer.mrmlScene, event, self._on_scene_replaced)
         self._initialise_parameter_node()
 
     def cleanup(self) -> None:
         """Leave nothing running or observed; called when the module is unloaded or Slicer ends."""
         self.detection.close()
         self._set_parameter_node(None)
+        self.input.close()
         self.removeObservers()
 
     def enter(self) -> None:
@@ -143,7 +148,7 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.detection.stop()
         self._set_parameter_node(None)
 
-    def _on_scene_end_close(self, _caller: vtk.vtkObject, _event: str) -> None:
+    def _on_scene_replaced(self, _caller: vtk.vtkObject, _event: str) -> None:
         if self.parent.isEntered:
             self._initialise_parameter_node()
 
@@ -173,27 +178,45 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
 
     def _show_parameters(self) -> None:
         node = self._parameter_node
-        self.input.choose_model(None if node is None else node.model)
-        self.detection.set_problem(self.input.problem(None if node is None else node.volume))
-        landmarks = None if node is None else node.landmarks
-        if landmarks is not self._shown_landmarks:
+        self.input.choose(node and node.model, node and node.volume)
+        self.advanced.show(self.input.card, node.options if node else "")
+        self.advanced.show_volume(node and node.volume)
+        self.detection.set_problem(self.input.problem())
+        landmarks = node and node.landmarks
+        if landmarks is not self.shown.node:
             self._show_landmarks(landmarks)
+        if node is not None:
+            self.planes.choose_plane(node.plane)
+        self.ellipsoids.set_on(node is not None and node.ellipsoids)
 
     def _show_landmarks(self, landmarks: vtkMRMLMarkupsFiducialNode | None) -> None:
-        self._shown_landmarks = landmarks
-        self.landmarks.show(landmarks)
-        self.planes.show(landmarks)
+        self.shown.show(landmarks)
+        found = self.shown.detection
+        self.ui.deviceUsedLabel.setText(_("used: {device}").format(device=found.device) if found else "")
 
     def _on_model_chosen(self, name: str) -> None:
         self._parameter_node.model = name
 
+    def _on_plane_chosen(self, name: str) -> None:
+        self._parameter_node.plane = name
+
+    def _on_options_changed(self, options: str) -> None:
+        self._parameter_node.options = options
+
+    def _on_cpu_wanted(self) -> None:
+        self._parameter_node.device = Device.CPU
+        self._on_detect()
+
     def _on_detect(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The detection could not start.")):
+            if not self.input.is_agreed():
+                return
             ensure_packages(Path(self.resourcePath("requirements.txt")))
             parameters = self._parameter_node
             volume = volume_from_node(parameters.volume)
             self._request = volume, parameters.volume, self.input.card
-            self.detection.start(volume, find_model(parameters.model), parameters.device.value)
+            model = find_model(parameters.model)
+            self.detection.start(volume, model, parameters.device.value, parameters.seed, self.advanced.options)
 
     def _on_detected(self, detection: Detection) -> None:
         volume, volume_node, card = self._request
@@ -267,6 +290,7 @@ class LandmarkDetectionLogic(ScriptedLoadableModuleLogic):
         """
         if landmarks is None:
             landmarks = add_landmarks(f"{volume_node.GetName()} {card.name}")
+        join_alignment(landmarks, volume_node)
         descriptions = {definition.label: definition.description for definition in card.landmarks}
         set_detection(landmarks, detection_in_world(detection, volume, volume_node), volume_node, descriptions)
         return landmarks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
+from LandmarkDetectionLib.failures import OUT_OF_DEVICE_MEMORY
 from LandmarkDetectionLib.landmarks import Detection
 from LandmarkDetectionLib.volume import Volume
 from LandmarkDetectionLib.worker_client import DetectionWorker, Failed, Finished, Progress
@@ -24,12 +25,20 @@ class DetectionSection:
         ui: widgets of the panel by name.
         on_detect: called when the user asks for a detection; it calls `start`.
         on_finished: called with the detection, in the coordinates of the volume given to `start`.
+        on_cpu_wanted: called when the graphics processor's memory did not suffice and the user takes the CPU instead.
     """
 
-    def __init__(self, ui: Any, on_detect: Callable[[], None], on_finished: Callable[[Detection], None]) -> None:
+    def __init__(
+        self,
+        ui: Any,
+        on_detect: Callable[[], None],
+        on_finished: Callable[[Detection], None],
+        on_cpu_wanted: Callable[[], None],
+    ) -> None:
         self._ui = ui
         self._on_detect = on_detect
         self._on_finished = on_finished
+        self._on_cpu_wanted = on_cpu_wanted
         self._problem = ""
         self._worker = DetectionWorker()
         self._timer = qt.QTimer()
@@ -48,13 +57,13 @@ class DetectionSection:
         self._problem = problem
         self._update_widgets()
 
-    def start(self, volume: Volume, model: Path, device: str) -> None:
+    def start(self, volume: Volume, model: Path, device: str, seed: int, options: Mapping[str, str]) -> None:
         """Begin a detection.
 
         Raises:
             LandmarkDetectionError: if it cannot begin.
         """
-        self._worker.detect(volume, model, device=device)
+        self._worker.detect(volume, model, device=device, seed=seed, options=options)
         self._show_progress(Progress(0.0, _("Starting")))
         self._timer.start()
         self._update_widgets()
@@ -105,6 +114,10 @@ class DetectionSection:
 
     def _show_failed(self, failure: Failed) -> None:
         self._ui.statusLabel.setText(str(failure.error))
+        if failure.kind == OUT_OF_DEVICE_MEMORY:
+            if slicer.util.confirmYesNoDisplay(_("{problem} Detect on the CPU now?").format(problem=failure.error)):
+                self._on_cpu_wanted()
+            return
         slicer.util.errorDisplay(str(failure.error), detailedText=failure.log_tail)
 
     def _update_widgets(self) -> None:

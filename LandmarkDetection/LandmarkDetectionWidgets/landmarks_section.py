@@ -1,88 +1,114 @@
-"""The Landmarks section: a table of what was found, how sure the model is, and where the points are now."""
+"""The Landmarks section's table: what was found, how sure the model is, and where the points are now."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection
-from LandmarkDetectionLib.mrml import LandmarkState, detection_of, landmark_state
+from LandmarkDetectionLib.landmarks import DetectedLandmark
+from LandmarkDetectionLib.review import LandmarkState, ReviewedLandmark, uncertainty_mm
+
+from .shown_landmarks import ShownLandmarks
+from .table_cells import set_cell
+
+_COLOURS = {
+    LandmarkState.REVIEW: "#d07a00",
+    LandmarkState.CORRECTED: "#3b82d6",
+    LandmarkState.ACCEPTED: "#2e9e4f",
+    LandmarkState.MISSING: "#8a8a8a",
+}
+"""Of the state's text, legible on a light and on a dark background."""
 
 
-class LandmarksSection(VTKObservationMixin):
+class LandmarksSection:
     """Shows a list of landmarks and follows it as points are moved; a selected row centres the slice views.
 
     Args:
         ui: widgets of the panel by name.
+        shown: the list.
+        on_row_changed: called when another row is selected.
     """
 
-    def __init__(self, ui: Any) -> None:
-        VTKObservationMixin.__init__(self)
+    def __init__(self, ui: Any, shown: ShownLandmarks, on_row_changed: Callable[[], None]) -> None:
         self._table = ui.landmarksTable
-        self._node: slicer.vtkMRMLMarkupsFiducialNode | None = None
-        self._detection: Detection | None = None
+        self._shown = shown
+        self._on_row_changed = on_row_changed
+        self._rows: list[tuple] = []
         headers = [_("Landmark"), _("Presence"), _("± mm"), "R", "A", "S", _("State")]
         self._table.setColumnCount(len(headers))
         self._table.setHorizontalHeaderLabels(headers)
         header = self._table.horizontalHeader()
         header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
         header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
+        header.setMinimumSectionSize(44)
         self._table.verticalHeader().setDefaultSectionSize(22)
         self._table.currentCellChanged.connect(self._on_row_chosen)
-        self._table.cellClicked.connect(self._on_row_chosen)
+        self._table.cellClicked.connect(self._centre_views)
+        shown.on_change(self._fill)
 
-    def show(self, node: slicer.vtkMRMLMarkupsFiducialNode | None) -> None:
-        """Show a list of landmarks, or nothing."""
-        self.removeObservers()
-        self._node = node
-        self._detection = None if node is None else detection_of(node)
-        if node is not None:
-            for event in (node.PointModifiedEvent, vtk.vtkCommand.ModifiedEvent):
-                self.addObserver(node, event, self._on_node_modified)
-        self._fill()
+    @property
+    def row(self) -> int | None:
+        """Of the selected landmark."""
+        row = self._table.currentRow()
+        return row if 0 <= row < len(self._shown.landmarks) else None
 
-    def _on_node_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
-        self._fill()
+    def select(self, label: str) -> None:
+        """Select a landmark by its label."""
+        row = next(index for index, landmark in enumerate(self._shown.landmarks) if landmark.label == label)
+        self._table.setCurrentCell(row, 0)
+        self._centre_views(row)
 
     def _fill(self) -> None:
-        count = 0 if self._node is None else self._node.GetNumberOfControlPoints()
-        self._table.setRowCount(count)
-        predicted = {} if self._detection is None else {mark.label: mark for mark in self._detection.landmarks}
-        for index in range(count):
-            self._fill_row(index, predicted.get(self._node.GetNthControlPointLabel(index)))
+        landmarks = self._shown.landmarks
+        if len(landmarks) != len(self._rows):
+            self._rows = [()] * len(landmarks)
+            self._table.setRowCount(len(landmarks))
+        for index, landmark in enumerate(landmarks):
+            description = self._shown.node.GetNthControlPointDescription(index)
+            position = self._shown.node.GetNthControlPointPositionWorld(index)
+            row = (*_texts(landmark, position), description, landmark.is_reviewed)
+            if row != self._rows[index]:
+                self._rows[index] = row
+                self._fill_row(index, landmark)
 
-    def _fill_row(self, index: int, predicted: DetectedLandmark | None) -> None:
-        node = self._node
-        is_placed = node.GetNthControlPointPositionStatus(index) == node.PositionDefined
-        position = node.GetNthControlPointPositionWorld(index)
-        texts = [
-            node.GetNthControlPointLabel(index),
-            "" if predicted is None else f"{predicted.presence:.2f}",
-            "" if predicted is None else f"{_uncertainty_mm(predicted):.1f}",
-            *(f"{value:.1f}" if is_placed else "" for value in position),
-            _state_text(landmark_state(node, index, predicted)),
-        ]
+    def _fill_row(self, index: int, landmark: ReviewedLandmark) -> None:
+        *texts, description, _is_reviewed = self._rows[index]
         for column, text in enumerate(texts):
-            item = qt.QTableWidgetItem(text)
+            item = set_cell(self._table, index, column, text)
             if 0 < column < len(texts) - 1:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-            self._table.setItem(index, column, item)
-        self._table.item(index, 0).setToolTip(node.GetNthControlPointDescription(index))
+        predicted = landmark.predicted
+        self._table.item(index, 0).setToolTip(description)
         self._table.item(index, 2).setToolTip("" if predicted is None else _uncertainty_meaning(predicted))
+        state = self._table.item(index, len(texts) - 1)
+        state.setToolTip(_state_meaning(landmark))
+        colour = _COLOURS.get(landmark.state)
+        state.setForeground(qt.QBrush() if colour is None else qt.QBrush(qt.QColor(colour)))
 
     def _on_row_chosen(self, row: int) -> None:
-        node = self._node
+        self._centre_views(row)
+        self._on_row_changed()
+
+    def _centre_views(self, row: int) -> None:
+        node = self._shown.node
         if 0 <= row < self._table.rowCount and node.GetNthControlPointPositionStatus(row) == node.PositionDefined:
             slicer.modules.markups.logic().JumpSlicesToNthPointInMarkup(node.GetID(), row, True)
 
 
-def _uncertainty_mm(predicted: DetectedLandmark) -> float:
-    return predicted.spread_mm if predicted.radius90_mm is None else predicted.radius90_mm
+def _texts(landmark: ReviewedLandmark, position: np.ndarray) -> tuple[str, ...]:
+    predicted = landmark.predicted
+    return (
+        landmark.label,
+        "" if predicted is None else f"{predicted.presence:.2f}",
+        f"{uncertainty_mm(predicted):.1f}" if landmark.is_as_predicted else "",
+        *(("", "", "") if landmark.position_ras is None else (f"{value:.1f}" for value in position)),
+        _state_text(landmark.state),
+    )
 
 
 def _uncertainty_meaning(predicted: DetectedLandmark) -> str:
@@ -94,8 +120,27 @@ def _uncertainty_meaning(predicted: DetectedLandmark) -> str:
 def _state_text(state: LandmarkState) -> str:
     return {
         LandmarkState.PREDICTED: _("predicted"),
+        LandmarkState.REVIEW: _("review"),
         LandmarkState.CORRECTED: _("corrected"),
+        LandmarkState.ACCEPTED: _("accepted"),
         LandmarkState.MISSING: _("missing"),
         LandmarkState.PLACED: _("placed"),
         LandmarkState.UNPLACED: _("not placed"),
     }[state]
+
+
+def _state_meaning(landmark: ReviewedLandmark) -> str:
+    if landmark.state is LandmarkState.MISSING and not landmark.is_reviewed:
+        return _("The model takes this landmark not to be in the volume.")
+    if landmark.state is LandmarkState.REVIEW:
+        return _("Models disagree: they lie {distance:.1f} mm apart.").format(
+            distance=landmark.predicted.disagreement_mm or 0.0
+        )
+    return {
+        LandmarkState.PREDICTED: _("Where the model says; nobody has checked it."),
+        LandmarkState.CORRECTED: _("A person moved it."),
+        LandmarkState.ACCEPTED: _("Where the model says, and a person agreed."),
+        LandmarkState.MISSING: _("A person says that it is not in the volume."),
+        LandmarkState.PLACED: _("A person placed it; the model does not know it."),
+        LandmarkState.UNPLACED: _("It has no position yet."),
+    }[landmark.state]

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import qt
 import slicer
-import vtk
 from slicer.i18n import tr as _
-from slicer.util import VTKObservationMixin
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.images import write_volume
-from LandmarkDetectionLib.models.bundle import load_card
-from LandmarkDetectionLib.models.joint_card import JointCard
-from LandmarkDetectionLib.models.registry import find_model
 from LandmarkDetectionLib.mrml import (
     add_plane,
     add_volume,
-    detection_of,
     is_warped,
-    landmarks_from_node,
+    move_plane,
+    planes_of,
     show_plane,
     volume_from_node,
     volume_node_of,
@@ -31,22 +27,31 @@ from LandmarkDetectionLib.planes import PlaneDefinition, StandardPlane, standard
 from LandmarkDetectionLib.reslicing import reslice, write_plane_png
 from LandmarkDetectionLib.volume import Volume
 
+from .alignment import align, alignment_of, undo_alignment
+from .shown_landmarks import ShownLandmarks
 
-class PlanesSection(VTKObservationMixin):
+
+class PlanesSection:
     """Offers the planes that the model behind a list of landmarks defines, wherever the landmarks are now.
 
     Args:
         ui: widgets of the panel by name.
+        shown: the list.
+        on_plane_chosen: called with the name of the plane that the user chose.
     """
 
-    def __init__(self, ui: Any) -> None:
-        VTKObservationMixin.__init__(self)
+    def __init__(self, ui: Any, shown: ShownLandmarks, on_plane_chosen: Callable[[str], None]) -> None:
         self._ui = ui
-        self._node: slicer.vtkMRMLMarkupsFiducialNode | None = None
+        self._shown = shown
+        self._on_plane_chosen = on_plane_chosen
+        self._is_filling = False
         self._definitions: tuple[PlaneDefinition, ...] = ()
         self._buttons = {
             ui.showPlaneButton: _("Turn the slice view to the plane."),
-            ui.addPlaneButton: _("Add a plane markup to the scene."),
+            ui.addPlaneButton: _("Add a plane markup to the scene, which follows the landmarks."),
+            ui.alignButton: _(
+                "Turn the volume, with all that moves with it, until the plane lies along the slice views."
+            ),
             ui.addPlaneImageButton: _("Add the volume's picture on the plane to the scene."),
             ui.savePlaneImageButton: _("Save the volume's picture on the plane to a file."),
         }
@@ -54,24 +59,47 @@ class PlanesSection(VTKObservationMixin):
         ui.addPlaneButton.clicked.connect(self._on_add_clicked)
         ui.addPlaneImageButton.clicked.connect(self._on_add_image_clicked)
         ui.savePlaneImageButton.clicked.connect(self._on_save_image_clicked)
-        ui.planeSelector.currentIndexChanged.connect(self._update_buttons)
+        ui.alignButton.clicked.connect(self._on_align_clicked)
+        ui.undoAlignmentButton.clicked.connect(self._on_undo_clicked)
+        ui.planeSelector.currentIndexChanged.connect(self._on_index_changed)
+        shown.on_change(self._update)
+        self._update()
+
+    def choose_plane(self, name: str) -> None:
+        """Show a plane as chosen, without telling; the one chosen before stays if there is none of that name."""
+        names = [definition.name for definition in self._definitions]
+        if name in names:
+            self._is_filling = True
+            self._ui.planeSelector.setCurrentIndex(names.index(name))
+            self._is_filling = False
+            self._update_buttons()
+
+    def _update(self) -> None:
+        definitions = () if self._shown.card is None else self._shown.card.planes
+        if definitions != self._definitions:
+            self._definitions = definitions
+            self._is_filling = True
+            self._ui.planeSelector.clear()
+            for definition in definitions:
+                self._ui.planeSelector.addItem(definition.name)
+            self._is_filling = False
+        self._move_markups()
         self._update_buttons()
 
-    def show(self, node: slicer.vtkMRMLMarkupsFiducialNode | None) -> None:
-        """Offer the planes of a list of landmarks, or none."""
-        self.removeObservers()
-        self._node = node
-        self._definitions = () if node is None else _definitions_of(node)
-        self._ui.planeSelector.clear()
-        for definition in self._definitions:
-            self._ui.planeSelector.addItem(definition.name)
-        if node is not None:
-            for event in (node.PointModifiedEvent, vtk.vtkCommand.ModifiedEvent):
-                self.addObserver(node, event, self._on_node_modified)
-        self._update_buttons()
+    def _move_markups(self) -> None:
+        """Have the plane markups follow the landmarks; those that are no longer defined stay where they were."""
+        if self._shown.node is None:
+            return
+        definitions = {definition.name: definition for definition in self._definitions}
+        for name, node in planes_of(self._shown.node):
+            if name in definitions:
+                with suppress(LandmarkDetectionError):
+                    move_plane(node, self._plane(definitions[name]))
 
-    def _on_node_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
-        self._update_buttons()
+    def _on_index_changed(self) -> None:
+        if not self._is_filling and self._definition is not None:
+            self._on_plane_chosen(self._definition.name)
+            self._update_buttons()
 
     def _update_buttons(self) -> None:
         problem = self._problem()
@@ -81,15 +109,18 @@ class PlanesSection(VTKObservationMixin):
             button.setEnabled(not problem)
             button.setToolTip(problem or purpose)
         definition = self._definition
+        self._ui.planeSelector.setEnabled(definition is not None)
         self._ui.planeSelector.setToolTip("" if definition is None else definition.description)
+        is_aligned = self._shown.node is not None and alignment_of(self._shown.node) is not None
+        self._ui.undoAlignmentButton.setVisible(is_aligned)
 
     def _problem(self) -> str:
-        if self._node is None:
+        if self._shown.node is None:
             return _("Detect landmarks first.")
         if self._definition is None:
             return _("The model of these landmarks defines no standard plane.")
         try:
-            self._plane()
+            self._plane(self._definition)
         except LandmarkDetectionError as error:
             return str(error)
         return ""
@@ -99,28 +130,41 @@ class PlanesSection(VTKObservationMixin):
         index = self._ui.planeSelector.currentIndex
         return self._definitions[index] if 0 <= index < len(self._definitions) else None
 
-    def _plane(self) -> StandardPlane:
-        return standard_plane(self._definition, landmarks_from_node(self._node))
+    def _plane(self, definition: PlaneDefinition) -> StandardPlane:
+        return standard_plane(definition, self._shown.landmarks_in_world())
 
-    def _image(self) -> Volume:
-        """The picture of the landmarks' volume on the plane, with its finest voxel size."""
-        volume_node = volume_node_of(self._node)
+    def _volume_node(self) -> slicer.vtkMRMLScalarVolumeNode:
+        volume_node = volume_node_of(self._shown.node)
         if volume_node is None:
             message = _("The volume of these landmarks is no longer in the scene: load it and detect again.")
             raise LandmarkDetectionError(message)
+        return volume_node
+
+    def _image(self) -> Volume:
+        """The picture of the landmarks' volume on the plane, with its finest voxel size."""
+        volume_node = self._volume_node()
         if is_warped(volume_node):
             message = _("{volume} is under a non-linear transform: harden the transform first.")
             raise LandmarkDetectionError(message.format(volume=volume_node.GetName()))
         volume = volume_from_node(volume_node)
-        return reslice(volume, self._plane(), float(volume.spacing_mm.min()))
+        return reslice(volume, self._plane(self._definition), float(volume.spacing_mm.min()))
 
     def _on_show_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The plane could not be shown.")):
-            show_plane(self._plane(), self._ui.sliceViewSelector.currentNode())
+            show_plane(self._plane(self._definition), self._ui.sliceViewSelector.currentNode())
 
     def _on_add_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The plane could not be added.")):
-            add_plane(self._plane())
+            add_plane(self._plane(self._definition), self._shown.node)
+
+    def _on_align_clicked(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The volume could not be aligned.")):
+            align(self._shown.node, self._volume_node(), self._plane(self._definition))
+            self._shown.refresh()
+
+    def _on_undo_clicked(self) -> None:
+        undo_alignment(self._shown.node)
+        self._shown.refresh()
 
     def _on_add_image_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The image could not be added."), waitCursor=True):
@@ -141,14 +185,3 @@ class PlanesSection(VTKObservationMixin):
 
 def _writer_for(path: Path) -> Callable[[Volume, Path], None]:
     return write_plane_png if path.suffix.lower() == ".png" else write_volume
-
-
-def _definitions_of(node: slicer.vtkMRMLMarkupsFiducialNode) -> tuple[PlaneDefinition, ...]:
-    """The planes of the models a list of landmarks came from; none if one is no longer there."""
-    detection = detection_of(node)
-    if detection is None:
-        return ()
-    try:
-        return JointCard.of([load_card(find_model(name)) for name in detection.model_names]).planes
-    except LandmarkDetectionError:
-        return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,14 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 from panel_actions import choose_model
 from testbed import Testbed
 from tiny_detector import ENDLESS, write_tiny_bundle
+
+from LandmarkDetectionLib.measurements import MeasurementDefinition
+from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
+
+MEASUREMENTS = (
+    MeasurementDefinition("AC-PC", "Distance of the commissures", "distance", ("AC", "PC"), "mm"),
+    MeasurementDefinition("at AC", "Angle at the anterior commissure", "angle", ("PC", "AC", "RE"), "deg"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -32,9 +41,15 @@ def module(testbed: Testbed, repository_root: Path) -> ModuleType:
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The user's folder of imported models: "tiny", and "tiny-endless" whose detection never ends."""
+    """The user's folder of imported models.
+
+    "tiny"; "tiny-endless", whose detection never ends; "tiny-restricted", for research alone, which measures.
+    """
     folder = tmp_path_factory.mktemp("models")
     write_tiny_bundle(folder)
+    bundle = load_bundle(write_tiny_bundle(folder, "tiny-restricted"))
+    card = dataclasses.replace(bundle.card, badge="research use only", measurements=MEASUREMENTS)
+    save_bundle(bundle.folder, card, bundle.tensors)
     write_tiny_bundle(folder, "tiny-endless", **ENDLESS)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LANDMARK_DETECTION_MODELS", str(folder))
@@ -68,6 +83,7 @@ def panel(testbed: Testbed, opened_panel: object, scene: slicer.vtkMRMLScene) ->
     yield opened_panel
     scene.Clear(False)
     assert testbed.uncaught == []
+    assert testbed.answers == []
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 
 import numpy as np
 import pytest
 import slicer
 from panel_actions import choose_model, detect, is_idle, start_endless
-from tiny_detector import LABELS, write_tiny_bundle
+from tiny_detector import LABELS
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.mrml import detection_of, landmarks_from_node, volume_node_of
@@ -103,23 +102,8 @@ class TestChoices:
         assert panel.ui.detectButton.toolTip == "There is no model: import one first."
 
     def test_the_card_is_one_line(self, panel):
-        assert panel.ui.modelCardLabel.text == "test head · any · 4 landmarks · Apache-2.0"
-
-    def test_a_model_imported_from_a_file_is_chosen(self, panel, tmp_path, monkeypatch):
-        monkeypatch.setenv("LANDMARK_DETECTION_MODELS", str(tmp_path / "models"))
-        bundle = write_tiny_bundle(tmp_path, "imported")
-        archive = shutil.make_archive(str(tmp_path / "imported"), "zip", bundle)
-        monkeypatch.setattr("qt.QFileDialog.getOpenFileName", lambda *_arguments: archive)
-        panel.ui.importModelButton.click()
-        assert panel.ui.modelSelector.currentData == "imported"
-
-    def test_a_file_that_is_no_model_is_refused(self, testbed, panel, tmp_path, monkeypatch):
-        (tmp_path / "not-a-model.zip").write_text("nothing")
-        monkeypatch.setattr("qt.QFileDialog.getOpenFileName", lambda *_arguments: str(tmp_path / "not-a-model.zip"))
-        panel.ui.importModelButton.click()
-        assert testbed.messages[0].startswith("The model was not imported.")
-        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
-        assert panel.ui.modelSelector.currentData == "tiny"
+        assert panel.ui.modelCardLabel.text == "test head · any · 4 landmarks"
+        assert panel.ui.badgeLabel.text == "Apache-2.0"
 
     def test_choices_are_kept_with_the_scene(self, testbed, panel, head, module):
         choose_model(panel, "tiny-endless")
@@ -199,7 +183,7 @@ class TestFailures:
         assert "most often because memory ran out" in testbed.messages[0]
 
     def test_a_colour_image_is_refused_before_anything_starts(self, testbed, panel):
-        pixels = np.random.default_rng(0).integers(0, 255, (1, 20, 20, 3), dtype=np.uint8)
+        pixels = np.random.default_rng(0).integers(0, 255, (20, 20, 20, 3), dtype=np.uint8)
         slicer.util.addVolumeFromArray(pixels, name="photo", nodeClassName="vtkMRMLVectorVolumeNode")
         panel.ui.detectButton.click()
         assert is_idle(panel)

@@ -10,6 +10,7 @@ from LandmarkDetectionLib.mrml import detection_of
 
 
 def row(panel, index):
+    slicer.app.processEvents()
     return [panel.ui.landmarksTable.item(index, column).text() for column in range(panel.ui.landmarksTable.columnCount)]
 
 
@@ -28,6 +29,7 @@ def test_an_uncalibrated_landmark_shows_its_spread_and_says_so(panel, detected):
 def test_a_moved_point_is_corrected_in_the_table_too(panel, detected):
     detected.SetNthControlPointPositionWorld(2, (1.0, 2.0, 3.0))
     assert row(panel, 2)[3:] == ["1.0", "2.0", "3.0", "corrected"]
+    assert row(panel, 2)[2] == "", "the model's uncertainty does not hold for it any more"
     assert row(panel, 1)[-1] == "predicted"
 
 
@@ -36,9 +38,9 @@ def test_a_point_marked_missing_has_no_position(panel, detected):
     assert row(panel, 3)[3:] == ["", "", "", "missing"]
 
 
-def test_an_unset_point_is_not_placed(panel, detected):
+def test_an_unset_point_of_the_model_is_missing_too(panel, detected):
     detected.UnsetNthControlPointPosition(3)
-    assert row(panel, 3)[3:] == ["", "", "", "not placed"]
+    assert row(panel, 3)[3:] == ["", "", "", "missing"]
 
 
 def test_a_renamed_point_is_no_longer_the_model_s(panel, detected):
@@ -71,9 +73,11 @@ def test_choosing_a_missing_point_moves_nothing(panel, detected):
 def test_a_list_that_a_person_made_can_be_shown(panel, detected):
     by_hand = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "by hand")
     by_hand.AddControlPoint(np.array([1.0, 2.0, 3.0]), "nasion")
+    by_hand.UnsetNthControlPointPosition(by_hand.AddControlPoint(np.array([1.0, 2.0, 3.0]), "sella"))
     panel.ui.landmarksSelector.setCurrentNode(by_hand)
-    assert panel.ui.landmarksTable.rowCount == 1
+    assert panel.ui.landmarksTable.rowCount == 2
     assert row(panel, 0) == ["nasion", "", "", "1.0", "2.0", "3.0", "placed"]
+    assert row(panel, 1) == ["sella", "", "", "", "", "", "not placed"]
 
 
 def test_a_deleted_list_leaves_an_empty_table(panel, detected, scene):

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+from panel_actions import detect
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.images import read_volume
 from LandmarkDetectionLib.models.bundle import load_card
-from LandmarkDetectionLib.mrml import landmarks_from_node, volume_from_node
+from LandmarkDetectionLib.mrml import landmarks_from_node, reviewed_landmarks_of, volume_from_node
 from LandmarkDetectionLib.planes import standard_plane
 
 
@@ -22,7 +23,7 @@ def plane(detected, models):
 
 def buttons(panel):
     ui = panel.ui
-    return [ui.showPlaneButton, ui.addPlaneButton, ui.addPlaneImageButton, ui.savePlaneImageButton]
+    return [ui.showPlaneButton, ui.addPlaneButton, ui.alignButton, ui.addPlaneImageButton, ui.savePlaneImageButton]
 
 
 def test_before_a_detection_there_is_nothing_to_show(testbed, module, scene):
@@ -54,6 +55,100 @@ def test_a_plane_markup_is_added(panel, plane):
     (node,) = slicer.util.getNodesByClass("vtkMRMLMarkupsPlaneNode")
     assert node.GetName() == "axial"
     np.testing.assert_allclose(node.GetNormalWorld(), plane.normal, atol=1e-6)
+
+
+def test_a_plane_markup_follows_the_landmarks_and_nothing_else(panel, detected, models):
+    panel.ui.addPlaneButton.click()
+    (node,) = slicer.util.getNodesByClass("vtkMRMLMarkupsPlaneNode")
+    assert node.GetLocked()
+    position = np.array(detected.GetNthControlPointPositionWorld(0))
+    detected.SetNthControlPointPositionWorld(0, position + np.array([0.0, 3.0, 9.0]))
+    slicer.app.processEvents()
+    moved = standard_plane(load_card(models / "tiny").planes[0], landmarks_from_node(detected))
+    np.testing.assert_allclose(node.GetNormalWorld(), moved.normal, atol=1e-6)
+    np.testing.assert_allclose(node.GetOriginWorld(), moved.origin_ras, atol=1e-6)
+    detected.SetNthControlPointPositionMissing(1)
+    slicer.app.processEvents()
+    np.testing.assert_allclose(node.GetOriginWorld(), moved.origin_ras, atol=1e-6)
+
+
+class TestAlignment:
+    def turn(self, detected):
+        """Moves a landmark so that the plane is oblique."""
+        position = np.array(detected.GetNthControlPointPositionWorld(0))
+        detected.SetNthControlPointPositionWorld(0, position + np.array([2.0, 3.0, 9.0]))
+        slicer.app.processEvents()
+
+    def plane_now(self, detected, models):
+        return standard_plane(load_card(models / "tiny").planes[0], landmarks_from_node(detected))
+
+    def test_the_plane_lies_along_the_views_and_the_volume_goes_with_it(self, panel, head, detected, models):
+        self.turn(detected)
+        before = self.plane_now(detected, models)
+        panel.ui.alignButton.click()
+        after = self.plane_now(detected, models)
+        np.testing.assert_allclose(np.sort(np.abs(after.normal)), [0.0, 0.0, 1.0], atol=1e-6)
+        np.testing.assert_allclose(np.sort(np.abs(after.x_axis)), [0.0, 0.0, 1.0], atol=1e-6)
+        np.testing.assert_allclose(after.origin_ras, before.origin_ras, atol=1e-6)
+        assert head.GetParentTransformNode() is detected.GetParentTransformNode()
+        assert head.GetParentTransformNode().GetName() == "head aligned to axial"
+        assert panel.ui.landmarksTable.item(1, 6).text() == "predicted"
+
+    def test_it_can_be_undone(self, panel, head, detected):
+        self.turn(detected)
+        before = landmarks_from_node(detected)
+        assert not panel.ui.undoAlignmentButton.visible
+        panel.ui.alignButton.click()
+        assert panel.ui.undoAlignmentButton.visible
+        panel.ui.undoAlignmentButton.click()
+        assert head.GetParentTransformNode() is None
+        assert landmarks_from_node(detected) == before
+        assert slicer.util.getNodesByClass("vtkMRMLLinearTransformNode") == []
+        assert not panel.ui.undoAlignmentButton.visible
+
+    def test_transforms_that_were_there_stay(self, panel, head, detected, models, scene):
+        shift = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "shift")
+        for node in (head, detected):
+            node.SetAndObserveTransformNodeID(shift.GetID())
+        self.turn(detected)
+        panel.ui.alignButton.click()
+        assert head.GetParentTransformNode() is shift
+        assert shift.GetParentTransformNode().GetName() == "head aligned to axial"
+        normal = self.plane_now(detected, models).normal
+        np.testing.assert_allclose(np.sort(np.abs(normal)), [0.0, 0.0, 1.0], atol=1e-6)
+        panel.ui.undoAlignmentButton.click()
+        assert shift.GetParentTransformNode() is None
+
+    def test_a_second_alignment_replaces_the_first(self, panel, detected, models):
+        panel.ui.alignButton.click()
+        self.turn(detected)
+        panel.ui.alignButton.click()
+        assert len(slicer.util.getNodesByClass("vtkMRMLLinearTransformNode")) == 1
+        normal = self.plane_now(detected, models).normal
+        np.testing.assert_allclose(np.sort(np.abs(normal)), [0.0, 0.0, 1.0], atol=1e-6)
+
+    def test_a_new_detection_of_the_aligned_volume_lies_in_it_and_goes_back_with_it(
+        self, testbed, panel, head, detected
+    ):
+        self.turn(detected)
+        panel.ui.alignButton.click()
+        to_aligned = slicer.util.arrayFromTransformMatrix(head.GetParentTransformNode())
+        detect(testbed, panel)
+        newest = panel.ui.landmarksSelector.currentNode()
+        assert newest is not detected
+        assert [found.state.value for found in reviewed_landmarks_of(newest)] == ["predicted"] * 4
+        aligned = landmarks_from_node(newest)
+        panel.ui.undoAlignmentButton.click()
+        assert head.GetParentTransformNode() is None
+        back = landmarks_from_node(newest).transformed(to_aligned)
+        np.testing.assert_allclose(back.to_array(), aligned.to_array(), atol=1e-6)
+
+    @pytest.mark.usefixtures("detected")
+    def test_without_the_volume_nothing_is_aligned(self, testbed, panel, head, scene):
+        scene.RemoveNode(head)
+        panel.ui.alignButton.click()
+        assert "no longer in the scene" in testbed.messages[0]
+        testbed.uncaught.clear()
 
 
 def test_the_picture_on_the_plane_is_added_to_the_scene(panel, plane):
@@ -97,10 +192,12 @@ def test_a_dismissed_file_dialog_saves_nothing(testbed, panel, detected, tmp_pat
 
 def test_a_missing_landmark_is_named(panel, detected):
     detected.SetNthControlPointPositionMissing(2)
+    slicer.app.processEvents()
     sentence = 'Plane "axial" needs the missing landmark "RE"; place it first.'
     assert panel.ui.planeProblemLabel.text == sentence
     assert all(not button.enabled and button.toolTip == sentence for button in buttons(panel))
     detected.RestoreNthControlPointPosition(2)
+    slicer.app.processEvents()
     assert all(button.enabled for button in buttons(panel))
 
 

@@ -13,17 +13,21 @@ from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.markups import read_markups
 from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection
 from LandmarkDetectionLib.mrml import (
-    LandmarkState,
     add_landmarks,
     detection_in_world,
     detection_of,
+    in_world,
     is_untouched_detection,
-    landmark_state,
     landmarks_from_node,
+    place_point,
+    review_of,
+    reviewed_landmarks_of,
     set_detection,
+    set_review,
     volume_from_node,
     volume_node_of,
 )
+from LandmarkDetectionLib.review import LandmarkState, Review
 
 pytestmark = pytest.mark.usefixtures("scene")
 
@@ -197,10 +201,9 @@ class TestDetectionInWorld:
         np.testing.assert_allclose(moved.path_ras[1, 0], [11.0, 2.0, 3.0], atol=1e-3)
 
 
-class TestStates:
+class TestReview:
     def states(self, node):
-        detection = detection_of(node)
-        return [landmark_state(node, index, mark) for index, mark in enumerate(detection.landmarks)]
+        return [landmark.state for landmark in reviewed_landmarks_of(node)]
 
     def test_a_fresh_detection_is_predicted_or_missing(self, landmarks_node, volume_node):
         expected = [LandmarkState.PREDICTED, LandmarkState.PREDICTED, LandmarkState.MISSING]
@@ -212,16 +215,48 @@ class TestStates:
         assert self.states(landmarks_node)[1] == LandmarkState.CORRECTED
         assert not is_untouched_detection(landmarks_node, volume_node, "tiny")
 
+    def test_a_list_moved_as_a_whole_by_a_transform_is_not_corrected(self, landmarks_node, volume_node):
+        put_under_matrix(landmarks_node, QUARTER_TURN_ABOUT_S)
+        assert is_untouched_detection(landmarks_node, volume_node, "tiny")
+        moved = in_world(detection_of(landmarks_node), landmarks_node)
+        np.testing.assert_allclose(moved["AC"].position_ras, landmarks_from_node(landmarks_node)["AC"], atol=1e-9)
+
+    def test_a_list_filled_under_a_transform_is_not_corrected(self, volume_node):
+        node = add_landmarks("moved list")
+        put_under_matrix(node, QUARTER_TURN_ABOUT_S)
+        set_detection(node, a_detection(), volume_node, {})
+        assert is_untouched_detection(node, volume_node, "tiny")
+        np.testing.assert_allclose(in_world(detection_of(node), node)["AC"].position_ras, [10.0, 2.0, 3.0], atol=1e-9)
+
     def test_placing_a_missing_point_corrects_it_even_where_the_model_would_have(self, landmarks_node):
         landmarks_node.RestoreNthControlPointPosition(2)
         assert self.states(landmarks_node)[2] == LandmarkState.CORRECTED
 
-    def test_an_unset_point_is_not_placed(self, landmarks_node):
+    def test_an_unset_point_of_a_model_is_missing(self, landmarks_node):
         landmarks_node.UnsetNthControlPointPosition(0)
-        assert self.states(landmarks_node)[0] == LandmarkState.UNPLACED
+        assert self.states(landmarks_node)[0] == LandmarkState.MISSING
 
-    def test_a_point_no_model_predicted_is_just_placed(self, landmarks_node):
-        assert landmark_state(landmarks_node, 0, None) == LandmarkState.PLACED
+    def test_a_point_no_model_predicted_is_placed_or_not(self):
+        node = add_landmarks("by hand")
+        for label in ("placed", "unset"):
+            node.AddControlPointWorld(vtk.vtkVector3d(1.0, 2.0, 3.0), label)
+        node.UnsetNthControlPointPosition(1)
+        assert self.states(node) == [LandmarkState.PLACED, LandmarkState.UNPLACED]
+
+    def test_a_point_can_be_put_back_and_taken_away(self, landmarks_node):
+        place_point(landmarks_node, 2, np.array([1.0, 2.0, 3.0]))
+        place_point(landmarks_node, 0, None)
+        assert self.states(landmarks_node)[::2] == [LandmarkState.MISSING, LandmarkState.CORRECTED]
+        np.testing.assert_allclose(landmarks_from_node(landmarks_node)["LE"], [1.0, 2.0, 3.0])
+
+    def test_who_changed_what_stays_with_the_list_until_the_next_detection(self, landmarks_node, volume_node):
+        review = Review().accepted(a_detection(), "AC", "Ada", "2026-01-01T12:00:00+00:00")
+        set_review(landmarks_node, review)
+        assert review_of(landmarks_node).last_change("AC").by == "Ada"
+        assert self.states(landmarks_node)[0] == LandmarkState.ACCEPTED
+        assert not is_untouched_detection(landmarks_node, volume_node, "tiny")
+        set_detection(landmarks_node, a_detection(), volume_node, {})
+        assert review_of(landmarks_node).changes == ()
 
     @pytest.mark.parametrize("change", ["another model", "another volume", "renamed point"])
     def test_a_list_of_another_origin_is_not_an_untouched_detection(self, landmarks_node, volume_node, change):

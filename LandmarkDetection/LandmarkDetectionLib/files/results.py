@@ -7,15 +7,18 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ..errors import LandmarkDetectionError
-from ..landmarks import Detection, LandmarkSet
+from ..landmarks import DetectedLandmark, Detection, LandmarkSet
+from ..review import LandmarkState, Position, Review, ReviewedLandmark, landmark_set_of
 from .atomic import remove_partial_files, whole_file
 from .detection_json import detection_from_json, detection_to_json
 from .markups import write_markups
 from .planes import write_plane_markups
+from .review_json import reviewed_case_to_json
 
 if TYPE_CHECKING:
     from ..planes import StandardPlane
@@ -25,11 +28,13 @@ CASES_FILE = "cases.csv"
 DETECTION_SUFFIX = ".detection.json"
 MARKUPS_SUFFIX = ".mrk.json"
 PLANES_SUFFIX = ".planes.mrk.json"
+REVIEW_SUFFIX = ".review.json"
 
 SUCCEEDED, FAILED = "succeeded", "failed"
 """Status of a case."""
 DETECTED, REVIEW, MISSING = "detected", "review", "missing"
-"""Status of a landmark; one on which several models disagree is to be reviewed."""
+"""Status of a landmark; one on which several models disagree is to be reviewed. In a case that a person has reviewed
+it may also be "accepted", "corrected" or "placed"."""
 
 
 class LandmarkRow(NamedTuple):
@@ -116,10 +121,48 @@ class ResultsFolder:
             planes: those that follow from it.
             descriptions: of the landmarks, by label.
         """
+        landmarks = LandmarkSet(dict(detection.landmark_set), descriptions)
+        with suppress(OSError):
+            (self.folder / f"{case}{REVIEW_SUFFIX}").unlink()
+        self._write(case, detection, landmarks, planes, _landmark_rows(case, detection))
+
+    def write_reviewed_case(
+        self,
+        case: str,
+        detection: Detection,
+        landmarks: Sequence[ReviewedLandmark],
+        review: Review,
+        *,
+        planes: Sequence[StandardPlane] = (),
+        descriptions: Mapping[str, str] | None = None,
+    ) -> None:
+        """As `write_case`, with the landmarks where a person left them, and a file that says who did what.
+
+        Args:
+            case: name of the case, different for each.
+            detection: what was found, which stays as it was.
+            landmarks: as they are now.
+            review: how they came there.
+            planes: those that follow from where the landmarks are now.
+            descriptions: of the landmarks, by label.
+        """
+        with whole_file(self.folder / f"{case}{REVIEW_SUFFIX}") as temporary:
+            content = reviewed_case_to_json(detection, review, landmarks)
+            temporary.write_text(json.dumps(content, allow_nan=False, indent=1), encoding="utf-8")
+        placed = LandmarkSet(dict(landmark_set_of(landmarks)), descriptions)
+        self._write(case, detection, placed, planes, [_reviewed_row(case, landmark) for landmark in landmarks])
+
+    def _write(
+        self,
+        case: str,
+        detection: Detection,
+        landmarks: LandmarkSet,
+        planes: Sequence[StandardPlane],
+        rows: list[LandmarkRow],
+    ) -> None:
         detection_file = self.folder / f"{case}{DETECTION_SUFFIX}"
         with suppress(OSError):
             detection_file.unlink()
-        landmarks = LandmarkSet(dict(detection.landmark_set), descriptions)
         write_markups(landmarks, self.folder / f"{case}{MARKUPS_SUFFIX}")
         planes_file = self.folder / f"{case}{PLANES_SUFFIX}"
         if planes:
@@ -128,14 +171,14 @@ class ResultsFolder:
             planes_file.unlink(missing_ok=True)
         with whole_file(detection_file) as temporary:
             temporary.write_text(json.dumps(detection_to_json(detection), allow_nan=False), encoding="utf-8")
-        self._landmark_rows[case] = _landmark_rows(case, detection)
+        self._landmark_rows[case] = rows
         seconds, notes = f"{detection.seconds:.3f}", " ".join(detection.notes)
         self._case_rows[case] = CaseRow(case, SUCCEEDED, seconds, detection.device, notes)
         self._write_tables()
 
     def write_failure(self, case: str, message: str, device: str = "") -> None:
         """Write into the tables that a case failed, and why; what an earlier run found in it goes."""
-        for suffix in (MARKUPS_SUFFIX, PLANES_SUFFIX, DETECTION_SUFFIX):
+        for suffix in (MARKUPS_SUFFIX, PLANES_SUFFIX, DETECTION_SUFFIX, REVIEW_SUFFIX):
             with suppress(OSError):
                 (self.folder / f"{case}{suffix}").unlink()
         self._landmark_rows.pop(case, None)
@@ -171,12 +214,31 @@ def read_detection(path: Path | str) -> Detection:
 def _landmark_rows(case: str, detection: Detection) -> list[LandmarkRow]:
     rows = []
     for landmark in detection.landmarks:
-        r, a, s = landmark.position_ras
-        position = ("", "", "") if landmark.missing else (f"{0.0 - r:.4f}", f"{0.0 - a:.4f}", f"{s:.4f}")
-        radius = "" if landmark.radius90_mm is None else f"{landmark.radius90_mm:.3f}"
         status = MISSING if landmark.missing else REVIEW if landmark.needs_review else DETECTED
-        rows.append(LandmarkRow(case, landmark.label, *position, f"{landmark.presence:.4f}", radius, status))
+        position = None if landmark.missing else landmark.position_ras
+        rows.append(_landmark_row(case, landmark.label, position, landmark, status))
     return rows
+
+
+def _reviewed_row(case: str, landmark: ReviewedLandmark) -> LandmarkRow:
+    """The radius is the detector's, so a landmark that was moved has none."""
+    status = DETECTED if landmark.state is LandmarkState.PREDICTED else landmark.state.value
+    uncertainty = landmark.predicted
+    if uncertainty is not None and landmark.state is LandmarkState.CORRECTED:
+        uncertainty = replace(uncertainty, radius90_mm=None)
+    return _landmark_row(case, landmark.label, landmark.position_ras, uncertainty, status)
+
+
+def _landmark_row(
+    case: str, label: str, position_ras: Position, predicted: DetectedLandmark | None, status: str
+) -> LandmarkRow:
+    position = ("", "", "")
+    if position_ras is not None:
+        r, a, s = position_ras
+        position = (f"{0.0 - r:.4f}", f"{0.0 - a:.4f}", f"{s:.4f}")
+    presence = "" if predicted is None else f"{predicted.presence:.4f}"
+    radius = "" if predicted is None or predicted.radius90_mm is None else f"{predicted.radius90_mm:.3f}"
+    return LandmarkRow(case, label, *position, presence, radius, status)
 
 
 def _write_table(path: Path, row_type: type[Row], rows: Iterable[Row]) -> None:

@@ -126,6 +126,11 @@ def remove_model(name: str) -> None:
     remove_bundle_folder(imported[name])
 
 
+def is_shipped(name: str) -> bool:
+    """Whether a model comes with the package; imported ones can be removed."""
+    return name in _bundled_folders()
+
+
 def sample_image(name: str) -> Path | None:
     """An image to try a model on, if one is shipped with it."""
     shipped = _bundled_models().get(name)

@@ -7,6 +7,7 @@ property, an unknown signal or widget, and an exception that leaves a slot are e
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import sys
 import time
@@ -18,14 +19,17 @@ import slicer
 from PySide6.QtWidgets import QVBoxLayout
 
 from . import ctk_widgets, scripted_module
-from .application import Application, Logics
+from .application import Application
 from .ctk_widgets import ctkMessageBox
 from .mrml_widgets import MRML_WIDGETS, ModulePanel
 from .packaging import make_packaging_module
 from .parameter_node import parameterNodeWrapper
 from .qt_module import make_qt_module
+from .slice_view import SliceView
 
-_POLL_S = 0.005
+_POLL_MICROSECONDS = 5_000
+_sleep_holding_the_lock = ctypes.PyDLL(None).usleep
+"""Slicer's event loop holds Python's lock while it waits: no other thread of Python runs meanwhile."""
 
 
 class Testbed:
@@ -42,7 +46,7 @@ class Testbed:
         _install("slicer.packaging", make_packaging_module())
         vars(slicer).update(MRML_WIDGETS)
         self.application = slicer.app = Application()
-        self.logics = Logics()
+        self.logics = self.application.logics
         self.scene = slicer.mrmlScene = self.logics.scene
         slicer.modules = SimpleNamespace(
             markups=SimpleNamespace(logic=lambda: self.logics.markups),
@@ -55,6 +59,11 @@ class Testbed:
     def messages(self) -> list[str]:
         """Texts of the message boxes shown so far; clear it to forget them."""
         return ctkMessageBox.shown
+
+    @property
+    def answers(self) -> list[str]:
+        """Names of the buttons to press in the questions to come, such as "Yes"."""
+        return ctkMessageBox.answers
 
     def load_module(self, path: Path) -> ModuleType:
         """Load a scripted module as Slicer does: its folder goes on the path, its file is imported by name."""
@@ -77,6 +86,14 @@ class Testbed:
         frame.show()
         return panel
 
+    def open_slice_view(self, name: str) -> SliceView:
+        """A window with one of the slice views."""
+        view = SliceView(self.logics, name)
+        view.resize(300, 300)
+        view.show()
+        self.application.processEvents()
+        return view
+
     def close_panel(self, panel: object) -> None:
         """As when Slicer ends."""
         panel.parent.setEntered(False)
@@ -94,7 +111,7 @@ class Testbed:
                 message = f"it did not happen within {limit_s} s"
                 raise TimeoutError(message)
             self.application.processEvents()
-            time.sleep(_POLL_S)
+            _sleep_holding_the_lock(_POLL_MICROSECONDS)
 
 
 def _install(name: str, module: ModuleType) -> None:

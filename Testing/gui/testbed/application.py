@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import slicer
+import vtk
+from PySide6.QtCore import QSettings
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 _SLICE_VIEWS = {"Red": "Axial", "Green": "Coronal", "Yellow": "Sagittal"}
@@ -38,10 +42,21 @@ class Application(Signals):
         self._qt = QApplication.instance() or QApplication(["Slicer"])
         self._main_window = QMainWindow()
         self._main_window.setObjectName("qSlicerMainWindow")
+        self.logics = Logics()
+        self._settings_folder = tempfile.TemporaryDirectory(prefix="testbed-")
+        settings_file = Path(self._settings_folder.name, "Slicer.ini")
+        self._settings = QSettings(str(settings_file), QSettings.Format.IniFormat)
 
     def testingEnabled(self) -> bool:
         """Whether messages are suppressed; no, tests read them."""
         return False
+
+    def applicationLogic(self) -> slicer.vtkSlicerApplicationLogic:
+        return self.logics.application
+
+    def userSettings(self) -> QSettings:
+        """Of this run of the tests alone."""
+        return self._settings
 
     def commandOptions(self) -> SimpleNamespace:
         return SimpleNamespace(noMainWindow=False)
@@ -69,14 +84,24 @@ class Logics:
         self.scene = slicer.vtkMRMLScene()
         self.application = slicer.vtkSlicerApplicationLogic()
         self.application.SetMRMLScene(self.scene)
+        self.application.SetSliceLogics(vtk.vtkCollection())
+        self._colours = slicer.vtkMRMLColorLogic()
+        self._colours.SetMRMLScene(self.scene)
         self.markups = slicer.vtkSlicerMarkupsLogic()
         self.volumes = slicer.vtkSlicerVolumesLogic()
         for logic in (self.markups, self.volumes):
             logic.SetMRMLApplicationLogic(self.application)
             logic.SetMRMLScene(self.scene)
+        self.application.SetModuleLogic("Markups", self.markups)
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
         for name, orientation in _SLICE_VIEWS.items():
             self._add_slice_view(name, orientation)
+
+    def grey(self) -> slicer.vtkMRMLColorNode:
+        """The colours of volumes, which go when the scene is closed."""
+        if self.scene.GetNodeByID("vtkMRMLColorTableNodeGrey") is None:
+            self._colours.AddDefaultColorNodes()
+        return self.scene.GetNodeByID("vtkMRMLColorTableNodeGrey")
 
     def _add_slice_view(self, name: str, orientation: str) -> None:
         node = self.scene.CreateNodeByClass("vtkMRMLSliceNode")

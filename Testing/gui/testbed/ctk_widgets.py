@@ -51,13 +51,21 @@ class ctkCollapsibleButton(QWidget):
 
 
 class ctkMessageBox(QMessageBox):
-    """A message that does not wait for a person: it is kept for the test, and answered by its default button."""
+    """A message that does not wait for a person: it is kept for the test, which may have prepared answers."""
 
     shown: ClassVar[list[str]] = []
+    answers: ClassVar[list[str]] = []
+    """Names of the buttons that are pressed, in order; a question that no answer was prepared for is an error."""
 
     def exec_(self) -> int:
         ctkMessageBox.shown.append(self.text)
-        return int(QMessageBox.StandardButton.Ok)
+        if self.standardButtons == QMessageBox.StandardButton.Ok:
+            return QMessageBox.StandardButton.Ok
+        answer = QMessageBox.StandardButton[ctkMessageBox.answers.pop(0)]
+        if not answer & self.standardButtons:
+            message = f"there is no button {answer.name}"
+            raise ValueError(message)
+        return answer
 
 
 CTK_WIDGETS = {"ctkCollapsibleButton": ctkCollapsibleButton}

@@ -1,0 +1,72 @@
+"""The Measurements section: the model's own, from where the landmarks are now."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import qt
+from slicer.i18n import tr as _
+
+from LandmarkDetectionLib.detection_text import measured
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.measurements import MeasurementDefinition, measure_landmarks
+
+from .shown_landmarks import ShownLandmarks
+from .table_cells import set_cell
+
+
+class MeasurementsSection:
+    """A row for every measurement that the model behind the landmarks defines.
+
+    Args:
+        ui: widgets of the panel by name.
+        shown: the list of landmarks.
+    """
+
+    def __init__(self, ui: Any, shown: ShownLandmarks) -> None:
+        self._table = ui.measurementsTable
+        self._label = ui.measurementsLabel
+        self._shown = shown
+        headers = [_("Measurement"), _("Value")]
+        self._table.setColumnCount(len(headers))
+        self._table.setHorizontalHeaderLabels(headers)
+        self._table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
+        self._table.horizontalHeader().setStretchLastSection(True)
+        self._table.verticalHeader().setDefaultSectionSize(22)
+        shown.on_change(self._fill)
+        self._fill()
+
+    def _fill(self) -> None:
+        card = self._shown.card
+        definitions = () if card is None else card.measurements
+        self._table.setVisible(bool(definitions))
+        self._label.setVisible(not definitions)
+        self._label.setText(
+            _("Detect landmarks first.")
+            if self._shown.detection is None
+            else _("The model of these landmarks defines no measurement.")
+        )
+        self._table.setRowCount(len(definitions))
+        covariances = {}
+        if definitions:
+            sure = {landmark.label for landmark in self._shown.landmarks if landmark.is_as_predicted}
+            found = self._shown.detection_in_world()
+            covariances = {mark.label: mark.covariance_ras for mark in found.landmarks if mark.label in sure}
+        for row, definition in enumerate(definitions):
+            value, hint = self._value(definition, covariances)
+            for column, text in enumerate((definition.name, value)):
+                item = set_cell(self._table, row, column, text)
+                item.setToolTip(definition.description if column == 0 else hint)
+
+    def _value(self, definition: MeasurementDefinition, covariances: dict) -> tuple[str, str]:
+        """What the table shows for a measurement, and what it says about it."""
+        try:
+            measurement = measure_landmarks(definition, self._shown.landmarks_in_world(), covariances)
+        except LandmarkDetectionError as error:
+            return "-", str(error)
+        moved = [label for label in definition.labels if label not in covariances]
+        if moved:
+            return measured(measurement), _("Without ±, because {labels} was placed by a person.").format(
+                labels=", ".join(moved)
+            )
+        return measured(measurement), _("Value ± standard deviation, from the uncertainty of the landmarks.")

@@ -1,0 +1,177 @@
+"""ShownLandmarks: the list of landmarks that the panel shows, as reviewed so far, and what its sections do to it."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import qt
+import slicer
+import vtk
+from slicer.util import VTKObservationMixin
+
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.landmarks import Detection, LandmarkSet
+from LandmarkDetectionLib.models.bundle import load_card
+from LandmarkDetectionLib.models.joint_card import JointCard
+from LandmarkDetectionLib.models.registry import find_model
+from LandmarkDetectionLib.mrml import (
+    detection_of,
+    in_world,
+    landmarks_from_node,
+    place_point,
+    points_of,
+    review_of,
+    set_review,
+    volume_node_of,
+)
+from LandmarkDetectionLib.review import Position, Review, ReviewedLandmark, reviewed_landmarks
+
+
+class ShownLandmarks(VTKObservationMixin):
+    """Follows one list of landmarks, writes down who changed what, and tells the sections of the panel.
+
+    What changes in one turn of the event loop is told once, so that many changes cost as much as one.
+
+    Attributes:
+        node: the list; None if the panel shows none.
+        detection: what the list was made from, in the list's coordinates; None if no detector made it.
+        card: of the model or models behind it; None if one is no longer there.
+        review: what persons did to it.
+        landmarks: what has become of every control point, in the list's coordinates.
+    """
+
+    def __init__(self) -> None:
+        VTKObservationMixin.__init__(self)
+        self._listeners: list[Callable[[], None]] = []
+        self._is_outdated = False
+        self._is_dragged = False
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(0)
+        self._timer.timeout.connect(self.refresh)
+        self._forget()
+
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Have a function called after every change."""
+        self._listeners.append(listener)
+
+    def show(self, node: slicer.vtkMRMLMarkupsFiducialNode | None) -> None:
+        """Follow another list, or none."""
+        self.removeObservers()
+        self._forget()
+        self.node = node
+        if node is not None:
+            self._is_outdated = True
+            for event in (node.PointModifiedEvent, node.TransformModifiedEvent):
+                self.addObserver(node, event, self._on_point_modified)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_node_modified)
+            self.addObserver(node, node.PointStartInteractionEvent, self._on_drag_started)
+            self.addObserver(node, node.PointEndInteractionEvent, self._on_drag_ended)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the list now, and tell everybody."""
+        self._timer.stop()
+        if self.node is not None:
+            if self._is_outdated:
+                self._read()
+            points = points_of(self.node)
+            if self.detection is not None and not self._is_dragged:
+                self._keep(self.review.observed(self.detection, dict(points), *_who_and_when()))
+            self.landmarks = reviewed_landmarks(self.detection, self.review, points)
+        for listener in self._listeners:
+            listener()
+
+    def accept(self, index: int) -> None:
+        """Note that the landmark is right where it is, or is rightly missing."""
+        self.refresh()
+        self._keep(self.review.accepted(self.detection, self.landmarks[index].label, *_who_and_when()))
+        self.refresh()
+
+    def reset(self, index: int) -> None:
+        """Put the landmark back to where it was predicted."""
+        self.refresh()
+        landmark = self.landmarks[index]
+        self._keep(self.review.reset(self.detection, landmark.label, *_who_and_when()))
+        self._place(index, None if landmark.predicted.missing else landmark.predicted.position_ras)
+
+    def mark_missing(self, index: int) -> None:
+        """Note that the landmark is not in the volume."""
+        self._place(index, None)
+
+    @property
+    def name(self) -> str:
+        """Of the volume the landmarks were found in or, if there is none, of their list."""
+        volume_node = volume_node_of(self.node)
+        return (volume_node or self.node).GetName()
+
+    def landmarks_in_world(self) -> LandmarkSet:
+        """Where the landmarks are now, with their descriptions.
+
+        Raises:
+            LandmarkDetectionError: if two have the same label.
+        """
+        return landmarks_from_node(self.node)
+
+    def detection_in_world(self) -> Detection:
+        """What was detected, moved by the transforms the list is under now."""
+        return in_world(self.detection, self.node)
+
+    def _forget(self) -> None:
+        self._timer.stop()
+        self._is_outdated = self._is_dragged = False
+        self.node: slicer.vtkMRMLMarkupsFiducialNode | None = None
+        self.detection: Detection | None = None
+        self.card: JointCard | None = None
+        self.review = Review()
+        self.landmarks: tuple[ReviewedLandmark, ...] = ()
+
+    def _read(self) -> None:
+        self._is_outdated = False
+        before = None if self.detection is None else self.detection.model_names
+        found = detection_of(self.node)
+        self.detection = None if found is None else replace(found, path_ras=None)
+        self.review = review_of(self.node)
+        if found is None:
+            self.card = None
+        elif found.model_names != before:
+            self.card = _joint_card(found)
+
+    def _keep(self, review: Review) -> None:
+        if review is not self.review:
+            self.review = review
+            set_review(self.node, review)
+
+    def _place(self, index: int, position: Position) -> None:
+        place_point(self.node, index, position)
+        self.refresh()
+
+    def _on_point_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._timer.start()
+
+    def _on_node_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._is_outdated = True
+        self._timer.start()
+
+    def _on_drag_started(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._is_dragged = True
+
+    def _on_drag_ended(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._is_dragged = False
+        self._timer.start()
+
+
+def _joint_card(detection: Detection) -> JointCard | None:
+    try:
+        return JointCard.of([load_card(find_model(name)) for name in detection.model_names])
+    except LandmarkDetectionError:
+        return None
+
+
+def _who_and_when() -> tuple[str, str]:
+    person = slicer.app.applicationLogic().GetUserInformation()
+    name = person.GetName() or person.GetLogin() or getpass.getuser()
+    return name, datetime.now(UTC).isoformat(timespec="seconds")

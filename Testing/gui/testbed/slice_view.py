@@ -1,0 +1,165 @@
+"""Slicer's own slice view, drawn offscreen and put on a Qt widget that hands it the mouse."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
+
+import numpy as np
+import slicer
+import vtk
+from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt
+from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import QApplication, QWidget
+from vtk.util.numpy_support import vtk_to_numpy
+
+from .application import Logics
+
+_DISPLAYABLE_MANAGERS = (
+    "vtkMRMLModelSliceDisplayableManager",
+    "vtkMRMLCrosshairDisplayableManager",
+    "vtkMRMLMarkupsDisplayableManager",
+)
+
+_STEPS_OF_A_DRAG = 4
+
+
+class SliceView(QWidget):
+    """One of the application's slice views: the volumes, models and markups of the scene on a slice.
+
+    Args:
+        logics: of the application.
+        name: "Red", "Green" or "Yellow".
+    """
+
+    def __init__(self, logics: Logics, name: str) -> None:
+        super().__init__()
+        self.setMinimumSize(QSize(120, 120))
+        self.setMouseTracking(True)
+        self._node = slicer.util.getFirstNodeByName(name, "vtkMRMLSliceNode")
+        self._logic = _slice_logic(logics, self._node)
+        self._logics = logics
+        self._window = vtk.vtkRenderWindow()
+        self._window.SetOffScreenRendering(True)
+        self._window.SetMultiSamples(0)
+        self._window.SetNumberOfLayers(2)
+        self._add_image_layer()
+        self._interactor = vtk.vtkGenericRenderWindowInteractor()
+        self._interactor.SetRenderWindow(self._window)
+        self._interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
+        self._managers = self._add_markups_layer(logics)
+        self._style = slicer.vtkMRMLSliceViewInteractorStyle()
+        self._style.SetSliceLogic(self._logic)
+        self._style.SetInteractor(self._interactor)
+        self._style.SetDisplayableManagers(self._managers)
+        self._interactor.Enable()
+        self._managers.AddObserver(vtk.vtkCommand.UpdateEvent, lambda *_event: self.update())
+        self._logic.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda *_event: self.update())
+
+    @property
+    def node(self) -> slicer.vtkMRMLSliceNode:
+        """The view in the scene."""
+        return self._node
+
+    def show_volume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
+        """Have the whole of a volume in view."""
+        if volume.GetDisplayNode() is None:
+            volume.CreateDefaultDisplayNodes()
+            volume.GetDisplayNode().SetAndObserveColorNodeID(self._logics.grey().GetID())
+        self._logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
+        self._logic.FitSliceToBackground()
+
+    def place_of(self, position_ras: tuple[float, float, float]) -> QPoint:
+        """Where on the widget a position of the world is drawn."""
+        ras_to_xy = vtk.vtkMatrix4x4()
+        vtk.vtkMatrix4x4.Invert(self._node.GetXYToRAS(), ras_to_xy)
+        x, y = ras_to_xy.MultiplyPoint((*position_ras, 1.0))[:2]
+        return QPoint(round(x), self.height - 1 - round(y))
+
+    def drag(self, start: QPoint, end: QPoint) -> None:
+        """What a person does with the left button; Qt moves no pointer where there is no screen."""
+        self.grab()
+        no_button, left = Qt.MouseButton.NoButton, Qt.MouseButton.LeftButton
+        self._send(QEvent.Type.MouseMove, start, no_button, no_button)
+        self._send(QEvent.Type.MouseButtonPress, start, left, left)
+        for step in range(1, _STEPS_OF_A_DRAG + 1):
+            self._send(QEvent.Type.MouseMove, start + (end - start) * step / _STEPS_OF_A_DRAG, no_button, left)
+        self._send(QEvent.Type.MouseButtonRelease, end, left, no_button)
+
+    def _send(self, kind: QEvent.Type, place: QPoint, button: Qt.MouseButton, held: Qt.MouseButton) -> None:
+        at = QPointF(place)
+        event = QMouseEvent(kind, at, self.mapToGlobal(at), button, held, Qt.KeyboardModifier.NoModifier)
+        QApplication.sendEvent(self, event)
+        QApplication.processEvents()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        size = event.size()
+        self._window.SetSize(size.width(), size.height())
+        self._logic.ResizeSliceNode(size.width(), size.height())
+        super().resizeEvent(event)
+
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        pixels = self._pixels()
+        height, width = pixels.shape[:2]
+        QPainter(self).drawImage(0, 0, QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._hand_over(event, "LeftButtonPressEvent" if event.button() == Qt.MouseButton.LeftButton else "")
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._hand_over(event, "LeftButtonReleaseEvent" if event.button() == Qt.MouseButton.LeftButton else "")
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        self._hand_over(event, "MouseMoveEvent")
+
+    def _hand_over(self, event: QMouseEvent, name: str) -> None:
+        place = event.position().toPoint()
+        self._interactor.SetEventInformation(place.x(), self.height - 1 - place.y(), 0, 0)
+        if name:
+            self._interactor.InvokeEvent(name)
+        self.update()
+
+    def _pixels(self) -> np.ndarray:
+        self._window.Render()
+        grabber = vtk.vtkWindowToImageFilter()
+        grabber.SetInput(self._window)
+        grabber.ReadFrontBufferOff()
+        grabber.Update()
+        image = grabber.GetOutput()
+        width, height = image.GetDimensions()[:2]
+        return np.ascontiguousarray(vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)[::-1])
+
+    def _add_image_layer(self) -> None:
+        renderer = vtk.vtkRenderer()
+        renderer.SetLayer(0)
+        mapper = vtk.vtkImageMapper()
+        mapper.SetColorWindow(255.0)
+        mapper.SetColorLevel(127.5)
+        mapper.SetInputConnection(self._logic.GetImageDataConnection())
+        actor = vtk.vtkActor2D()
+        actor.SetMapper(mapper)
+        renderer.AddViewProp(actor)
+        self._window.AddRenderer(renderer)
+
+    def _add_markups_layer(self, logics: Logics) -> slicer.vtkMRMLDisplayableManagerGroup:
+        renderer = vtk.vtkRenderer()
+        renderer.SetLayer(1)
+        self._window.AddRenderer(renderer)
+        factory = slicer.vtkMRMLSliceViewDisplayableManagerFactory.GetInstance()
+        factory.SetMRMLApplicationLogic(logics.application)
+        for manager in _DISPLAYABLE_MANAGERS:
+            if not factory.IsDisplayableManagerRegistered(manager):
+                factory.RegisterDisplayableManager(manager)
+        managers = factory.InstantiateDisplayableManagers(renderer)
+        managers.SetMRMLDisplayableNode(self._node)
+        return managers
+
+
+def _slice_logic(logics: Logics, node: slicer.vtkMRMLSliceNode) -> slicer.vtkMRMLSliceLogic:
+    logic = slicer.vtkMRMLSliceLogic()
+    logic.SetMRMLApplicationLogic(logics.application)
+    logic.SetMRMLScene(logics.scene)
+    logic.SetSliceNode(node)
+    logics.application.GetSliceLogics().AddItem(logic)
+    return logic
