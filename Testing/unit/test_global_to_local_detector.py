@@ -144,19 +144,32 @@ def test_spot_in_a_picture_is_found_in_its_middle(spot):
 def test_global_network_alone_finds_the_patch():
     """The spot lies in the second, third and fourth patch along i, j and k: 8 to 15, 16 to 23 and 24 to 31."""
     volume = image((10, 18, 26))
-    detection = load_detector(bundle(inference={"stages": "global"}), "cpu").detect(volume)
+    detection = load_detector(bundle(inference={"local_passes": 0}), "cpu").detect(volume)
     np.testing.assert_allclose(ijk_of(detection, volume), [[11.5, 19.5, 27.5]] * 2, atol=0.05)
-    np.testing.assert_array_equal(detection.path_ras[0], detection.path_ras[1])
+    assert detection.path_ras.shape == (1, 2, 3)
 
 
 def test_path_leads_from_the_global_to_the_local_estimate():
     volume = image((9, 17, 28))
     whole = load_detector(bundle(), "cpu").detect(volume)
-    rough = load_detector(bundle(inference={"stages": "global"}), "cpu").detect(volume)
+    rough = load_detector(bundle(inference={"local_passes": 0}), "cpu").detect(volume)
     assert whole.path_ras.shape == (2, 2, 3)
     np.testing.assert_array_equal(whole.path_ras[0], rough.path_ras[0])
     np.testing.assert_array_equal(whole.path_ras[1], [mark.position_ras for mark in whole.landmarks])
     assert np.linalg.norm(whole.path_ras[1] - whole.path_ras[0], axis=1).min() > 1.0
+
+
+def test_a_second_pass_begins_where_the_first_ended():
+    """The local network of B goes 5 voxels on along i each time, and no farther than the image."""
+    volume = image((20, 12, 8))
+    displaced = [0.0, 0.0, 5.0]
+    model = bundle(heads="R+C", displaced=displaced, inference={"local_passes": 2}, local_size=8)
+    path = load_detector(model, "cpu").detect(volume).path_ras
+    assert path.shape == (3, 2, 3)
+    np.testing.assert_allclose(path[1:, 0], [path[1, 0]] * 2, atol=0.6)
+    once = load_detector(bundle(heads="R+C", displaced=displaced, local_size=8), "cpu").detect(volume)
+    np.testing.assert_array_equal(path[:2], once.path_ras)
+    assert path[2, 1, 0] > path[1, 1, 0] + 1.0
 
 
 def test_each_landmark_follows_its_own_local_network():
@@ -178,7 +191,7 @@ def test_displacements_without_logarithm_are_taken_as_they_are():
 def test_covariance_is_the_scatter_of_the_votes_in_square_millimetres():
     """Two spots 24 voxels of 2 mm apart along j, each half of the votes: a variance of 24 mm squared."""
     volume = image((18, 2, 10), (18, 26, 10), spacing_mm=2.0)
-    detection = load_detector(bundle(inference={"stages": "global"}, spacing_mm=2.0), "cpu").detect(volume)
+    detection = load_detector(bundle(inference={"local_passes": 0}, spacing_mm=2.0), "cpu").detect(volume)
     for mark in detection.landmarks:
         np.testing.assert_allclose(mark.covariance_ras, np.diag([0.0, 24.0**2, 0.0]), atol=1.0)
 
@@ -199,13 +212,13 @@ def test_evidence_of_presence_is_that_of_the_patches_that_hold_the_spot():
 def test_regression_alone_has_no_evidence_of_presence_and_averages_all_patches():
     volume = image((9, 9, 9), size=(40, 40, 32))
     assert located(bundle(heads="R_log"), volume).presence_logits is None
-    detection = load_detector(bundle(heads="R_log", inference={"stages": "global"}), "cpu").detect(volume)
+    detection = load_detector(bundle(heads="R_log", inference={"local_passes": 0}), "cpu").detect(volume)
     np.testing.assert_allclose(ijk_of(detection, volume), [[19.5, 19.5, 15.5]] * 2, atol=0.01)
 
 
 def test_classification_alone_averages_the_centres_of_patches():
     volume = image((10, 18, 26))
-    detection = load_detector(bundle(heads="C", inference={"stages": "global"}), "cpu").detect(volume)
+    detection = load_detector(bundle(heads="C", inference={"local_passes": 0}), "cpu").detect(volume)
     np.testing.assert_allclose(ijk_of(detection, volume), [[11.5, 19.5, 27.5]] * 2, atol=0.05)
 
 
@@ -272,6 +285,11 @@ def test_weights_of_another_size_are_refused():
     model.tensors["local.1.regression.4.bias"] = torch.zeros(5)
     with pytest.raises(LandmarkDetectionError, match="do not fit its card"):
         load_detector(model, "cpu")
+
+
+def test_passes_cannot_be_fewer_than_none():
+    with pytest.raises(LandmarkDetectionError, match="local_passes must not be negative"):
+        load_detector(bundle(inference={"local_passes": -1}), "cpu")
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from .weights import do_not_fit, loaded_network
 from .windowed_image import as_network_input, image_tensor
 
 GLOBAL_PREFIX = "global."
+_GLOBAL_SHARE = 0.8
+"""Of the work, for the progress."""
 
 
 def local_prefix(index: int) -> str:
@@ -125,10 +127,16 @@ class GlobalToLocalInference:
     """The `inference` object of a global-to-local model card.
 
     Attributes:
-        stages: whether the local networks refine what the global one found, as published, or its word is the last.
+        local_passes: times the local networks look, once as published; again, they look around where they found the
+            landmark the time before. With 0 the global network has the last word.
     """
 
-    stages: Literal["global", "global-to-local"] = "global-to-local"
+    local_passes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.local_passes < 0:
+            name, problem = "local_passes", "must not be negative"
+            raise FieldError(name, problem)
 
 
 class GlobalToLocalDetector(Detector):
@@ -172,19 +180,22 @@ class GlobalToLocalDetector(Detector):
     ) -> Located:
         progress(0.0, "Looking at the whole image")
         image, window = self._image(canonical)
+        passes = self._inference.local_passes
         with torch.inference_mode():
-            rough = self._voted(self._global, as_network_input(image.clone(), window))
-            fine = rough
-            if self._inference.stages == "global-to-local":
+            estimates = [self._voted(self._global, as_network_input(image.clone(), window))]
+            for index in range(passes):
                 if cancelled():
                     raise DetectionCancelled
-                progress(0.7, "Looking closely at each landmark")
-                fine = self._refined(image, window, rough)
+                progress(_GLOBAL_SHARE + (1 - _GLOBAL_SHARE) * index / passes, "Looking closely at each landmark")
+                estimates.append(self._refined(image, window, estimates[-1].positions[0]))
         grid = Grid.of(canonical)
         # Not every device has double precision.
-        path_mm = np.stack([grid.frame_from_voxels(step.positions[0].cpu()) for step in (rough, fine)])
-        evidence = None if rough.evidence is None else rough.evidence[0].cpu().double().numpy()
-        return Located(path_mm[-1], grid.frame_covariances(fine.covariances[0].cpu()), path_mm, evidence)
+        path_mm = np.stack([grid.frame_from_voxels(step.positions[0].cpu()) for step in estimates])
+        covariances_mm2 = grid.frame_covariances(estimates[-1].covariances[0].cpu())
+        evidence = estimates[0].evidence
+        return Located(
+            path_mm[-1], covariances_mm2, path_mm, None if evidence is None else evidence[0].cpu().double().numpy()
+        )
 
     def _image(self, canonical: CanonicalVolume) -> tuple[Tensor, tuple[int, int]]:
         """The image as bytes (1, 1, *sides), and which of them are 0 and 1."""
@@ -193,11 +204,11 @@ class GlobalToLocalDetector(Detector):
             return image, (low, high)
         return equalised(image.clamp(low, high) - low), (0, 255)
 
-    def _refined(self, image: Tensor, window: tuple[int, int], rough: Estimate) -> Estimate:
-        """What the local networks see around the places the global network found."""
+    def _refined(self, image: Tensor, window: tuple[int, int], positions: Tensor) -> Estimate:
+        """What the local networks see around positions (n, d), each of its own landmark."""
         size, sides = self._settings.local_size, image.shape[2:]
         # The middle of an even number of voxels lies half a voxel before the one the box is named for.
-        centres = nearest_voxels(rough.positions[0] + 0.5, sides)
+        centres = nearest_voxels(positions + 0.5, sides)
         boxes = cut_boxes(pad_for_boxes(image[0], size), centres.new_zeros(len(centres)), centres, size)
         found = self._voted(self._local, as_network_input(boxes[None], window))
         return found._replace(positions=found.positions + (centres - size // 2))
