@@ -165,11 +165,13 @@ def test_paper_preset_is_the_published_schedule():
     assert (chosen.steps, chosen.batch_size, chosen.learning_rate, chosen.validate_every) == (300_000, 4, 1e-3, 10_000)
     assert chosen.constant_rate
     assert recipe.network == {}
-    assert recipe.method == GLOBAL_TO_LOCAL.choices(part_size=None, local_batch_size=4, local_reach=None)
+    assert recipe.method == GLOBAL_TO_LOCAL.choices(None, local_batch_size=4, local_reach=None, classification_weight=1)
     assert recipe.augmentation == type(recipe.augmentation)()
 
 
-@pytest.mark.parametrize("choice", [{"part_size": 0}, {"local_batch_size": 0}, {"local_reach": 0}])
+@pytest.mark.parametrize(
+    "choice", [{"part_size": 0}, {"local_batch_size": 0}, {"local_reach": 0}, {"classification_weight": 0}]
+)
 def test_choices_that_cannot_be_are_refused(tmp_path, choice):
     config = tmp_path / "config.json"
     config.write_text(json.dumps({"method": choice}))

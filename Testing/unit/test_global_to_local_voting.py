@@ -188,6 +188,16 @@ def test_both_losses_count_alike():
     assert losses[0] == pytest.approx(losses[1] + losses[2])
 
 
+def test_cross_entropy_can_weigh_more():
+    both = votes([[1.0, 2.0], [0.0, 2.0]], [0.9, 0.2])
+    losses = [
+        voting_loss(said, POSITIONS, SHOWN, 4, is_logarithmic=True, classification_weight=3.0).item()
+        for said in (both, Votes(both.displacements, None), Votes(None, both.logits))
+    ]
+    assert losses[0] == pytest.approx(losses[1] + losses[2])
+    assert losses[2] == pytest.approx(-3.0 * (math.log(0.9) + math.log(0.8)) / 2)
+
+
 def test_no_patch_holds_a_landmark_that_the_image_does_not_show():
     loss = voting_loss(votes(None, [0.9, 0.2]), POSITIONS, ~SHOWN, 4, is_logarithmic=True)
     assert loss.tolist() == pytest.approx([-(math.log(0.1) + math.log(0.8)) / 2])

@@ -15,6 +15,7 @@ from ..detectors.global_to_local import (
 )
 from ..models.bundle import ModelBundle
 from ..models.card import ModelCard
+from ..networks.global_to_local import Votes, VotingNetwork
 from ..networks.grouping import separated
 from .global_to_local_loss import voting_loss
 from .global_to_local_samples import GlobalToLocalBatch, GlobalToLocalSamples
@@ -31,6 +32,7 @@ class GlobalToLocalLearner:
         card: of the model.
         settings: of its networks.
         samples: to train them with.
+        classification_weight: of the patches' cross-entropy beside the displacements' mean error.
         initial: the bundle to start from, if any.
     """
 
@@ -39,10 +41,12 @@ class GlobalToLocalLearner:
         card: ModelCard,
         settings: GlobalToLocalNetworkSettings,
         samples: GlobalToLocalSamples,
+        classification_weight: float,
         initial: ModelBundle | None,
     ) -> None:
         self._card = card
         self._settings = settings
+        self._classification_weight = classification_weight
         self.samples = samples
         landmarks = len(card.landmarks)
         self._global = settings.global_network(card.dimension, landmarks, is_normalised=True)
@@ -64,23 +68,22 @@ class GlobalToLocalLearner:
         """Loss of the global network, each image judged by the labels that suit it best, and of the local ones."""
         votes = self._global(batch.images)
         losses = [
-            voting_loss(
-                votes,
-                batch.positions[:, alternative],
-                batch.is_shown[:, alternative],
-                self._global.patch_size,
-                is_logarithmic=self._settings.is_logarithmic,
-            )
+            self._loss(self._global, votes, batch.positions[:, alternative], batch.is_shown[:, alternative])
             for alternative in range(batch.positions.shape[1])
         ]
-        local = voting_loss(
-            self._local(batch.local_images),
-            batch.local_positions,
-            torch.ones_like(batch.local_positions[..., 0], dtype=torch.bool),
-            self._local.patch_size,
+        is_shown = torch.ones_like(batch.local_positions[..., 0], dtype=torch.bool)
+        local_loss = self._loss(self._local, self._local(batch.local_images), batch.local_positions, is_shown)
+        return torch.stack(losses).amin(0).mean() + local_loss.mean()
+
+    def _loss(self, network: VotingNetwork, votes: Votes, positions: Tensor, is_shown: Tensor) -> Tensor:
+        return voting_loss(
+            votes,
+            positions,
+            is_shown,
+            network.patch_size,
             is_logarithmic=self._settings.is_logarithmic,
+            classification_weight=self._classification_weight,
         )
-        return torch.stack(losses).amin(0).mean() + local.mean()
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights as stored in the model's bundle."""

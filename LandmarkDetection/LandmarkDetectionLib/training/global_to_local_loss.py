@@ -27,10 +27,18 @@ def patches_that_hold(positions: Tensor, sides: Sequence[int], patch_size: int) 
     return ((displacements >= -patch_size / 2) & (displacements < patch_size / 2)).all(2)
 
 
-def voting_loss(votes: Votes, positions: Tensor, is_shown: Tensor, patch_size: int, *, is_logarithmic: bool) -> Tensor:
+def voting_loss(
+    votes: Votes,
+    positions: Tensor,
+    is_shown: Tensor,
+    patch_size: int,
+    *,
+    is_logarithmic: bool,
+    classification_weight: float = 1.0,
+) -> Tensor:
     """Mean absolute error of the displacements plus binary cross-entropy of the patches, each image's own (batch,).
 
-    Both count alike; the paper names no weights. What a network does not tell costs nothing.
+    The paper names no weight for the second. What a network does not tell costs nothing.
 
     Args:
         votes: of the patches of images.
@@ -38,6 +46,7 @@ def voting_loss(votes: Votes, positions: Tensor, is_shown: Tensor, patch_size: i
         is_shown: (batch, n) whether the image shows the landmark; if not, no patch holds it, but all know the way.
         patch_size: side of the patches in voxels.
         is_logarithmic: whether displacements are compared as `signed_log` makes them.
+        classification_weight: of the cross-entropy.
     """
     is_known = positions.isfinite().all(-1)
     positions = torch.where(is_known[..., None], positions, 0.0)
@@ -50,7 +59,7 @@ def voting_loss(votes: Votes, positions: Tensor, is_shown: Tensor, patch_size: i
         holds = patches_that_hold(positions, votes.logits.shape[2:], patch_size)
         targets = (holds & is_shown[(..., *[None] * (holds.ndim - 2))]).float()
         entropies = functional.binary_cross_entropy_with_logits(votes.logits.float(), targets, reduction="none")
-        loss = loss + _mean_of_known(entropies, is_known)
+        loss = loss + classification_weight * _mean_of_known(entropies, is_known)
     return loss
 
 
