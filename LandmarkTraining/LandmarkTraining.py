@@ -1,0 +1,386 @@
+"""Landmark Training, a module of 3D Slicer: models that find your landmarks, from the cases you have."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import slicer
+import vtk
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+from LandmarkDetection import LandmarkDetectionLogic
+from LandmarkDetectionLib.command_client import CommandFailed, CommandProcess
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.files.dataset_division import TEST, divide_cases
+from LandmarkDetectionLib.files.dataset_writer import add_case
+from LandmarkDetectionLib.models.registry import MODELS_FOLDER_VARIABLE, import_model
+from LandmarkDetectionLib.mrml import add_landmarks, add_volume, detection_of, landmarks_from_node
+from LandmarkDetectionLib.training_setup import TrainingSetup, suggested_name
+from LandmarkDetectionLib.volume import Volume
+from LandmarkDetectionWidgets.packages import ensure_packages
+from LandmarkTrainingWidgets.bundle_section import BundleSection
+from LandmarkTrainingWidgets.case_section import CaseSection
+from LandmarkTrainingWidgets.dataset_section import DatasetSection
+from LandmarkTrainingWidgets.evaluation_section import EvaluationSection
+from LandmarkTrainingWidgets.model_section import ModelSection
+from LandmarkTrainingWidgets.parameters import LandmarkTrainingParameterNode, keep_setup, setup_of
+from LandmarkTrainingWidgets.scene_cases import case_of_nodes, is_volume_of, landmark_lists, likely_volume
+from LandmarkTrainingWidgets.training_section import TrainingSection
+
+
+class LandmarkTraining(ScriptedLoadableModule):
+    """What Slicer shows about the module."""
+
+    def __init__(self, parent: object) -> None:
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("Landmark Training")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Quantification")]
+        self.parent.dependencies = ["LandmarkDetection", "Markups", "Plots", "Tables", "Volumes"]
+        self.parent.contributors = ["The LandmarkDetection contributors"]
+        self.parent.helpText = _(
+            "Trains models that find landmarks, on volumes with markups, and tells how well they do on cases they have "
+            "never seen. What you correct in Landmark Detection becomes training data. For research; not a medical "
+            "device."
+        )
+        self.parent.acknowledgementText = _(
+            "Implements the training of the patch-based iterative network of Li et al., MICCAI 2018, and others."
+        )
+
+
+class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: wires its sections to the parameter node and to the logic."""
+
+    def __init__(self, parent: object = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self._parameter_node: LandmarkTrainingParameterNode | None = None
+        self._gui_tag: int | None = None
+        self._shown_landmarks: vtkMRMLMarkupsFiducialNode | None = None
+
+    def setup(self) -> None:
+        """Build the panel; called when the user first opens the module."""
+        ScriptedLoadableModuleWidget.setup(self)
+        panel = slicer.util.loadUI(self.resourcePath("UI/LandmarkTraining.ui"))
+        self.layout.addWidget(panel)
+        self.ui = slicer.util.childWidgetVariables(panel)
+        panel.setMRMLScene(slicer.mrmlScene)
+        self.logic = LandmarkTrainingLogic()
+        self.dataset = DatasetSection(self.ui, self._show_parameters)
+        self.case = CaseSection(self.ui, self._on_add_case, self._on_add_all_cases)
+        self.model = ModelSection(self.ui, self._on_method_chosen, self._on_initial_chosen)
+        self.training = TrainingSection(self.ui, self._on_train, self._on_model_changed)
+        self.evaluation = EvaluationSection(self.ui, self._on_evaluate, self._show_parameters)
+        self.bundle = BundleSection(self.ui, self.model.reload_models)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_start_close)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._on_scene_end_close)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self._on_parameters_changed)
+        self._initialise_parameter_node()
+
+    def cleanup(self) -> None:
+        """Leave nothing running or observed; called when the module is unloaded or Slicer ends."""
+        self._set_parameter_node(None)
+        for section in (self.training, self.evaluation):
+            section.stop()
+        self.dataset.close()
+        self.case.close()
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Called when the user opens the module."""
+        self.model.reload_models()
+        self._initialise_parameter_node()
+        self.dataset.reload()
+        self._show_parameters()
+
+    def exit(self) -> None:
+        """Called when the user opens another module; a running training goes on."""
+        self._disconnect_gui()
+
+    def _on_scene_start_close(self, _caller: vtk.vtkObject, _event: str) -> None:
+        """A running training goes on: its data are not in the scene."""
+        self._set_parameter_node(None)
+        self._shown_landmarks = None
+        self.case.show(None, None, "")
+        self.training.forget_scene()
+        self.evaluation.forget_scene()
+
+    def _on_scene_end_close(self, _caller: vtk.vtkObject, _event: str) -> None:
+        if self.parent.isEntered:
+            self._initialise_parameter_node()
+
+    def _initialise_parameter_node(self) -> None:
+        node = self.logic.getParameterNode()
+        if self.training.running is not None:
+            keep_setup(node, self.training.running)
+        self._set_parameter_node(node)
+
+    def _set_parameter_node(self, node: LandmarkTrainingParameterNode | None) -> None:
+        self._disconnect_gui()
+        self._parameter_node = node
+        if node is not None:
+            self._gui_tag = node.connectGui(self.ui)
+            self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_changed)
+        self._show_parameters()
+
+    def _disconnect_gui(self) -> None:
+        if self._gui_tag is not None:
+            self._parameter_node.disconnectGui(self._gui_tag)
+            self._gui_tag = None
+            self.removeObserver(self._parameter_node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_changed)
+
+    def _on_parameters_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._show_parameters()
+
+    def _show_parameters(self) -> None:
+        node = self._parameter_node
+        if node is None or slicer.mrmlScene.IsImporting():
+            return
+        self._follow_landmarks()
+        self.dataset.show(node.dataset)
+        self.case.show(node.landmarks, node.volume, self.dataset.adding_problem)
+        setup, owner = self._setup(), node.parameterNode
+        suggestion = "" if self.dataset.dataset is None else self._suggested_name()
+        self.model.show(method=node.method, preset=node.preset.value, initial=node.initial, suggested_name=suggestion)
+        self.training.show(owner, setup, self._training_problem(setup))
+        self.evaluation.show(owner, setup, self._evaluation_problem(setup))
+        self.bundle.show(setup, self._saving_problem(setup))
+        is_free = not (self.training.is_busy or self.evaluation.is_busy)
+        self.model.set_enabled(is_free)
+        for widget in (self.ui.datasetEdit, self.ui.browseDatasetButton):
+            widget.setEnabled(is_free)
+
+    def _follow_landmarks(self) -> None:
+        """Landmarks that were just chosen bring their volume with them."""
+        node = self._parameter_node
+        if node.landmarks is self._shown_landmarks:
+            return
+        self._shown_landmarks = node.landmarks
+        volume = None if node.landmarks is None else likely_volume(node.landmarks)
+        if volume is not None and (node.volume is None or is_volume_of(node.landmarks, volume)):
+            node.volume = volume
+
+    def _setup(self) -> TrainingSetup:
+        return setup_of(self._parameter_node, self._suggested_name())
+
+    def _suggested_name(self) -> str:
+        dataset, node = self.dataset.dataset, self._parameter_node
+        return "" if dataset is None else suggested_name(dataset, node.method, node.initial)
+
+    def _training_problem(self, setup: TrainingSetup) -> str:
+        if self.evaluation.is_busy:
+            return _("An evaluation is running.")
+        if self.dataset.dataset is None:
+            return self.dataset.problem
+        return setup.problem(self.dataset.dataset, self.model.card(setup.initial))
+
+    def _evaluation_problem(self, setup: TrainingSetup) -> str:
+        if problem := self._saving_problem(setup):
+            return problem
+        if self.dataset.dataset is None:
+            return self.dataset.problem
+        if not self.dataset.dataset.splits.get(TEST):
+            return _("The dataset has no test cases: name some in its dataset.json, or divide it.")
+        return ""
+
+    def _saving_problem(self, setup: TrainingSetup) -> str:
+        if self.training.is_busy:
+            return _("A training is running.")
+        return "" if setup.is_trained else _("Train the model first.")
+
+    def _on_method_chosen(self, method: str) -> None:
+        self._parameter_node.method = method
+
+    def _on_initial_chosen(self, name: str) -> None:
+        """A model is trained further with the method it was trained with."""
+        card, node = self.model.card(name), self._parameter_node
+        if card is not None:
+            node.method = card.method
+        node.initial = name
+
+    def _on_model_changed(self) -> None:
+        self.evaluation.reload()
+        self._show_parameters()
+
+    def _on_train(self, resume: bool) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The training could not start.")):
+            setup = self._setup()
+            if setup.is_trained and not resume and not _may_replace(setup.name):
+                return
+            ensure_packages(Path(self.resourcePath("training-requirements.txt")), requester=_("Landmark Training"))
+            self.training.start(setup, resume=resume)
+            self._show_parameters()
+
+    def _on_evaluate(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("The evaluation could not start.")):
+            ensure_packages(Path(self.resourcePath("training-requirements.txt")), requester=_("Landmark Training"))
+            self.evaluation.start(self._setup())
+            self._show_parameters()
+
+    def _on_add_case(self) -> None:
+        node = self._parameter_node
+        with slicer.util.tryWithErrorDisplay(_("The case was not added."), waitCursor=True):
+            name = self.logic.add_reviewed_case(node.landmarks, node.dataset, node.volume)
+            self._show_added([name])
+            self._prepare_fine_tuning(node.landmarks)
+
+    def _on_add_all_cases(self) -> None:
+        with slicer.util.tryWithErrorDisplay(_("Not every case was added."), waitCursor=True):
+            try:
+                self._show_added(self.logic.add_all_cases(self._parameter_node.dataset))
+            finally:
+                self.dataset.reload()
+                self._show_parameters()
+
+    def _show_added(self, names: list[str]) -> None:
+        self.dataset.reload()
+        self._show_parameters()
+        self.dataset.start_check()
+        slicer.util.showStatusMessage(_("Added to the dataset: {names}").format(names=", ".join(names)), 5000)
+
+    def _prepare_fine_tuning(self, landmarks: vtkMRMLMarkupsFiducialNode) -> None:
+        """The model that was corrected is the one to train further, if it is one that can be."""
+        detection = detection_of(landmarks)
+        if detection is not None and self.model.card(detection.model_name) is not None:
+            self._on_initial_chosen(detection.model_name)
+
+
+class LandmarkTrainingLogic(ScriptedLoadableModuleLogic):
+    """What scripts use; it needs no window and never asks anything.
+
+    Example:
+        >>> LandmarkTrainingLogic().add_reviewed_case(slicer.util.getNode("MRHead brain-t1"), "my-dataset")
+    """
+
+    def getParameterNode(self) -> LandmarkTrainingParameterNode:
+        """The panel's state in the scene."""
+        return LandmarkTrainingParameterNode(super().getParameterNode())
+
+    def add_reviewed_case(
+        self,
+        landmarks_node: vtkMRMLMarkupsFiducialNode,
+        folder: str | Path,
+        volume_node: vtkMRMLScalarVolumeNode | None = None,
+    ) -> str:
+        """Add what a person has accepted, corrected, placed or marked missing in a volume to a dataset folder.
+
+        Args:
+            landmarks_node: the landmarks; those that nobody has decided about are left out.
+            folder: of the dataset; made if it is not there.
+            volume_node: their volume; default: the one they were detected in or placed on.
+
+        Returns:
+            The name of the case.
+
+        Raises:
+            LandmarkDetectionError: if the volume is not known, nothing is reviewed, or the dataset does not take it.
+        """
+        volume_node = volume_node or likely_volume(landmarks_node)
+        if volume_node is None:
+            message = _("{landmarks}: the volume of these landmarks is not known: choose it.")
+            raise LandmarkDetectionError(message.format(landmarks=landmarks_node.GetName()))
+        case = case_of_nodes(landmarks_node, volume_node)
+        return add_case(folder, case.volume, case.landmarks, case.definitions)
+
+    def add_all_cases(self, folder: str | Path) -> list[str]:
+        """Add every list of landmarks of the scene whose volume is known; the names of the cases.
+
+        Raises:
+            LandmarkDetectionError: if there is none, or one cannot be added; those before it are.
+        """
+        known = [node for node in landmark_lists() if likely_volume(node) is not None]
+        if not known:
+            message = _("The volume of none of these landmarks is known: choose one list, and its volume, at a time.")
+            raise LandmarkDetectionError(message)
+        return [self.add_reviewed_case(node, folder) for node in known]
+
+    def run(self, arguments: list[str]) -> str:
+        """Run a command of `landmark-detection` in a child process to its end; what it printed.
+
+        Raises:
+            LandmarkDetectionError: if it failed.
+        """
+        command = CommandProcess()
+        command.start(*arguments)
+        while (result := command.poll()) is None:
+            slicer.app.processEvents()
+            time.sleep(0.05)
+        if isinstance(result, CommandFailed):
+            raise result.error
+        return result.output
+
+
+def _may_replace(name: str) -> bool:
+    question = _("{name} is trained already. Train it anew, and replace it?").format(name=name)
+    return slicer.util.confirmOkCancelDisplay(question)
+
+
+class LandmarkTrainingTest(ScriptedLoadableModuleTest):
+    """Trains for real, a few steps, on a tiny dataset made from the scene, and uses the model."""
+
+    _LABELS = ("bright", "dim")
+    _CASES = 4
+    _SETTINGS = (
+        '{"optimisation": {"steps": 6, "validate_every": 3, "batch_size": 8, "pool_size": 4},'
+        ' "network": {"patch_size": 13, "widths": [8, 16], "hidden": 16}, "preprocessing": {"centre": "content"}}'
+    )
+
+    def setUp(self) -> None:
+        """Start from an empty scene, with models and trainings of its own."""
+        slicer.mrmlScene.Clear()
+        self._folder = tempfile.TemporaryDirectory()
+        self._models = os.environ.get(MODELS_FOLDER_VARIABLE)
+        os.environ[MODELS_FOLDER_VARIABLE] = str(Path(self._folder.name) / "models")
+
+    def tearDown(self) -> None:
+        """Leave no file behind."""
+        os.environ.pop(MODELS_FOLDER_VARIABLE)
+        if self._models is not None:
+            os.environ[MODELS_FOLDER_VARIABLE] = self._models
+        self._folder.cleanup()
+
+    def test_a_model_is_trained_on_the_scene_evaluated_and_used(self) -> None:
+        """From volumes with landmarks in the scene to landmarks found by a model that learned from them."""
+        logic, folder = LandmarkTrainingLogic(), Path(self._folder.name)
+        volumes = [self._add_blobs(seed) for seed in range(self._CASES)]
+        assert len(logic.add_all_cases(folder / "blobs")) == self._CASES
+        assert set(divide_cases(folder / "blobs")) == {"train", "validation", "test"}
+        (folder / "settings.json").write_text(self._SETTINGS, encoding="utf-8")
+        setup = TrainingSetup(
+            str(folder / "blobs"), "pin", "quick", "blobs", device="cpu", config=str(folder / "settings.json")
+        )
+
+        logic.run(setup.training_arguments(resume=False))
+        logic.run(setup.evaluation_arguments(TEST))
+        import_model(setup.output)
+        found = LandmarkDetectionLogic().detect(volumes[0], "blobs", device="cpu")
+
+        assert tuple(landmarks_from_node(found)) == self._LABELS
+        assert (setup.report_folder / "index.html").exists()
+        self.delayDisplay("Test passed")
+
+    def _add_blobs(self, seed: int) -> vtkMRMLScalarVolumeNode:
+        """A volume with two bright spots, and a list of their places, in the scene."""
+        random = np.random.default_rng(seed)
+        centres = np.array([[7.0, 12.0, 11.0], [16.0, 8.0, 13.0]]) + random.uniform(-3.0, 3.0, 3)
+        voxels = random.uniform(1.0, 10.0, (24, 24, 24))
+        for centre, brightness in zip(centres, (200.0, 100.0), strict=True):
+            squares = ((np.indices(voxels.shape)[::-1].T - centre) ** 2).sum(-1).T
+            voxels += brightness * np.exp(-squares / 8.0)
+        name = f"blobs {seed}"
+        landmarks = add_landmarks(name)
+        for label, centre in zip(self._LABELS, centres, strict=True):
+            landmarks.AddControlPointWorld(vtk.vtkVector3d(*centre), label)
+        return add_volume(Volume(voxels.astype(np.float32), np.eye(4), name))

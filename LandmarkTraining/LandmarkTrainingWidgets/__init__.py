@@ -1,0 +1,1 @@
+"""The sections of the Landmark Training panel, one file each."""

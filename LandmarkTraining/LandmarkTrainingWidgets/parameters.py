@@ -1,0 +1,53 @@
+"""What the panel remembers with the scene."""
+
+from __future__ import annotations
+
+from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
+from slicer.parameterNodeWrapper import parameterNodeWrapper
+
+from LandmarkDetectionLib.training_setup import TrainingSetup
+from LandmarkDetectionWidgets.device import Device
+
+from .choices import Plot, Preset
+
+
+@parameterNodeWrapper
+class LandmarkTrainingParameterNode:
+    """What the panel remembers with the scene.
+
+    dataset - folder or packed file to train on.
+    landmarks, volume - the case to add to it.
+    method, preset, initial, model_name, device, config - what to train, and how; see `TrainingSetup`.
+    plot - what the plot view shows.
+    """
+
+    dataset: str = ""
+    landmarks: vtkMRMLMarkupsFiducialNode
+    volume: vtkMRMLScalarVolumeNode
+    method: str = "pin"
+    preset: Preset = Preset.QUICK
+    initial: str = ""
+    model_name: str = ""
+    device: Device = Device.AUTO
+    config: str = ""
+    plot: Plot = Plot.ERROR
+
+
+def setup_of(node: LandmarkTrainingParameterNode, suggested_name: str) -> TrainingSetup:
+    """What the panel would train; the suggested name holds where the user gives none."""
+    return TrainingSetup(
+        dataset=node.dataset,
+        method=node.method,
+        preset=node.preset.value,
+        name=node.model_name or suggested_name,
+        device=node.device.value,
+        initial=node.initial,
+        config=node.config,
+    )
+
+
+def keep_setup(node: LandmarkTrainingParameterNode, setup: TrainingSetup) -> None:
+    """Make the panel show what is being trained."""
+    node.dataset, node.method, node.model_name = setup.dataset, setup.method, setup.name
+    node.initial, node.config = setup.initial, setup.config
+    node.preset, node.device = Preset(setup.preset), Device(setup.device)

@@ -1,0 +1,185 @@
+"""The Model and Train sections: a training from start to end, and everything that can come between."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from testbed.plot_view import series_of
+from training_actions import LIMIT_S, choose, is_running, prepare, start, train
+
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.models.bundle import load_card
+
+
+def children_of(process_id):
+    """Ids of the processes that a process started."""
+    listed = [path for path in Path("/proc").iterdir() if path.name.isdigit()]
+    parents = {int(path.name): _parent_of(path) for path in listed}
+    return [child for child, parent in parents.items() if parent == process_id]
+
+
+def _parent_of(process):
+    try:
+        return int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+
+
+class TestChoices:
+    def test_every_method_is_offered(self, panel):
+        offered = [panel.ui.methodSelector.itemText(index) for index in range(panel.ui.methodSelector.count)]
+        assert offered[:2] == ["pin", "pin-single"]
+
+    def test_the_preset_says_how_long_it_takes(self, panel):
+        assert panel.ui.presetSelector.currentText == "Quick"
+        assert panel.ui.timeLabel.text == "At most 5 minutes on two processor cores."
+        choose(panel.ui.presetSelector, "Standard")
+        assert panel.ui.timeLabel.text == "At most 60 minutes on two processor cores."
+        choose(panel.ui.presetSelector, "As published")
+        assert "hours to days" in panel.ui.timeLabel.text
+
+    def test_a_name_is_suggested(self, ready):
+        assert ready.ui.nameEdit.placeholderText == "spots-pin"
+        choose(ready.ui.methodSelector, "pin-single")
+        assert ready.ui.nameEdit.placeholderText == "spots-pin-single"
+        assert ready.ui.trainButton.enabled
+
+    def test_a_name_that_cannot_be_says_so(self, ready):
+        ready.ui.nameEdit.setText("../spots")
+        assert not ready.ui.trainButton.enabled
+        assert "begins with a letter" in ready.ui.trainButton.toolTip
+
+    def test_settings_come_from_a_file(self, panel, settings, monkeypatch):
+        monkeypatch.setattr("qt.QFileDialog.getOpenFileName", lambda *_arguments: str(settings["short"]))
+        panel.ui.browseConfigButton.click()
+        assert panel.ui.configEdit.text == str(settings["short"])
+
+    def test_before_anything_is_trained_the_later_steps_say_so(self, ready):
+        for button in (ready.ui.evaluateButton, ready.ui.saveModelButton, ready.ui.exportModelButton):
+            assert not button.enabled
+            assert button.toolTip == "Train the model first."
+        assert not ready.ui.resumeButton.enabled
+        assert ready.ui.resumeButton.toolTip == "No training of this name has stopped before its end."
+        assert not ready.ui.showPlotButton.enabled
+        assert not ready.ui.progressBar.visible
+
+
+class TestTraining:
+    def test_a_trained_model_tells_its_error_and_shows_its_curves(self, ready, trained, plot_view):
+        ready.ui.nameEdit.setText(trained)
+        errors, losses = (series_of(ready.training.chart(plot))[trained] for plot in self.plots(ready))
+        assert [step for step, _ in errors] == [3, 7, 11]
+        assert losses
+        choose(ready.ui.plotSelector, "Loss")
+        ready.ui.showPlotButton.click()
+        assert plot_view.chart.GetTitle() == "Training loss"
+        choose(ready.ui.plotSelector, "Validation error")
+        ready.ui.showPlotButton.click()
+        assert plot_view.chart.GetYAxisTitle() == "Mean error (mm)"
+
+    @staticmethod
+    def plots(panel):
+        return list(type(panel._parameter_node.plot))
+
+    def test_while_it_runs_the_panel_follows_and_cancel_ends_every_process(self, testbed, ready, settings, plot_view):
+        process_id = start(testbed, ready, "cancelled", settings["parallel"])
+        ui = ready.ui
+        assert ui.trainButton.text == "Cancel"
+        assert ui.progressBar.visible
+        assert ui.trainingLabel.text.startswith("Step ")
+        assert " of 1000000000 · " in ui.trainingLabel.text
+        assert " h left · best validation error " in ui.trainingLabel.text
+        assert plot_view.chart.GetTitle() == "Validation error"
+        assert not ui.modelCollapsibleButton.enabled
+        assert not ui.datasetEdit.enabled
+        for button in (ui.resumeButton, ui.evaluateButton, ui.saveModelButton):
+            assert not button.enabled
+            assert button.toolTip == "A training is running."
+        children = children_of(process_id)
+        assert children
+        ui.trainButton.click()
+        assert not is_running(process_id)
+        testbed.wait_until(lambda: not any(map(is_running, children)), 15.0)
+        assert ui.trainingLabel.text == "Cancelled."
+        assert ui.trainButton.text == "Train"
+        assert ui.modelCollapsibleButton.enabled
+        assert not ui.progressBar.visible
+
+    def test_it_outlives_the_scene_and_after_a_crash_goes_on_where_it_was(self, testbed, ready, settings, spots):
+        process_id = start(testbed, ready, "long", settings["endless"])
+        testbed.scene.Clear(False)
+        assert is_running(process_id)
+        assert ready.ui.trainButton.text == "Cancel"
+        assert (ready.ui.nameEdit.text, ready.ui.datasetEdit.text) == ("long", str(spots))
+        testbed.wait_until(lambda: ready.ui.showPlotButton.enabled)
+        ready.exit()
+        ready.enter()
+        os.kill(process_id, signal.SIGSEGV)
+        testbed.wait_until(lambda: not ready.training.is_busy)
+        assert testbed.messages[0].startswith("The process crashed (status -11")
+        assert ready.ui.trainingLabel.text == testbed.messages[0]
+        reached = ready.training.progress
+        ready.ui.resumeButton.click()
+        testbed.wait_until(lambda: ready.training.progress.step > reached.step, LIMIT_S)
+        assert ready.training.progress.errors_mm[0] == reached.errors_mm[0]
+        ready.ui.trainButton.click()
+
+    def test_a_model_can_be_trained_further(self, testbed, ready, trained, store, training_module):
+        training_module.import_model(store.with_name("trainings") / trained)
+        ready.enter()
+        choose(ready.ui.initialSelector, trained)
+        assert ready.ui.nameEdit.placeholderText == "trained-tuned"
+        train(testbed, ready, "")
+        assert testbed.messages == []
+        card = load_card(store.with_name("trainings") / "trained-tuned")
+        assert "; then " in card.training.data
+
+    def test_a_trained_model_is_replaced_only_if_the_user_agrees(self, ready, trained, monkeypatch):
+        ready.ui.nameEdit.setText(trained)
+        monkeypatch.setattr("slicer.util.confirmOkCancelDisplay", lambda *_arguments: False)
+        ready.ui.trainButton.click()
+        assert not ready.training.is_busy
+
+
+class TestFailures:
+    def test_an_exception_in_the_child_is_a_message_with_the_logs_tail(self, testbed, ready, store, monkeypatch):
+        shown = []
+        monkeypatch.setattr(
+            "slicer.util.errorDisplay", lambda text, detailedText="": shown.append((text, detailedText))
+        )
+        # Nobody foresaw that this file could be a folder.
+        (store.with_name("trainings") / "broken.training" / "last.ckpt").mkdir(parents=True)
+        train(testbed, ready, "broken")
+        ((text, log),) = shown
+        assert text.startswith("An unexpected failure (")
+        assert text in log
+        assert ready.ui.trainingLabel.text == text
+
+    def test_a_declined_installation_is_a_message(self, testbed, ready, tmp_path, monkeypatch):
+        (tmp_path / "training-requirements.txt").write_text("lightning>=999\n")
+        monkeypatch.setattr(ready, "resourcePath", lambda name: str(tmp_path / name))
+        ready.ui.nameEdit.setText("declined")
+        ready.ui.trainButton.click()
+        assert not ready.training.is_busy
+        assert "lightning>=999" in testbed.messages[0]
+        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
+
+    def test_without_pytorch_and_its_extension_it_says_what_to_install(self, testbed, ready, monkeypatch):
+        monkeypatch.setattr("LandmarkDetectionWidgets.packages.find_spec", lambda _name: None)
+        ready.ui.trainButton.click()
+        assert not ready.training.is_busy
+        assert "install the PyTorch extension" in testbed.messages[0]
+        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
+
+    @pytest.mark.usefixtures("panel")
+    def test_closing_slicer_ends_a_running_training(self, testbed, training_module, settings, spots):
+        second = testbed.open_panel(training_module)
+        prepare(second, spots, settings["endless"])
+        second.ui.nameEdit.setText("orphan")
+        second.ui.trainButton.click()
+        process_id = second.training.process_id
+        testbed.close_panel(second)
+        assert not is_running(process_id)
