@@ -21,6 +21,7 @@ from LandmarkDetectionLib.training.locnet_learner import (
     cross_entropies,
     squared_errors_mm2,
 )
+from LandmarkDetectionLib.training.locnet_recipe import MultiscaleLocNetTraining
 from LandmarkDetectionLib.training.locnet_samples import LocNetSamples
 from LandmarkDetectionLib.training.locnet_schedule import scale_weights
 from LandmarkDetectionLib.training.multiscale_locnet_training import MULTISCALE_LOCNET, spacing_mm
@@ -43,19 +44,23 @@ class TestSchedule:
         ],
     )
     def test_published_weights_of_four_scales_by_epoch(self, epoch, expected):
-        assert scale_weights(epoch / 500, 4, 0.5) == pytest.approx(expected)
+        assert scale_weights(epoch / 500, 4, middle_peak=0.5) == pytest.approx(expected)
 
     def test_the_peak_of_the_middle_scales_is_a_choice(self):
-        assert scale_weights(0.5, 3, 0.8) == pytest.approx((0.5, 0.8, 0.5))
+        assert scale_weights(0.5, 3, middle_peak=0.8) == pytest.approx((0.5, 0.8, 0.5))
+
+    def test_no_weight_falls_below_the_least(self):
+        assert scale_weights(1.0, 4, middle_peak=0.5, least=0.2) == pytest.approx((0.2, 0.2, 0.2, 1.0))
+        assert scale_weights(0.1, 4, middle_peak=0.5, least=0.2) == pytest.approx((0.9, 0.2, 0.2, 0.2))
 
     def test_two_scales_share_the_weight_and_one_has_it_all(self):
-        assert scale_weights(0.3, 2, 0.5) == pytest.approx((0.7, 0.3))
-        assert scale_weights(0.0, 1, 0.5) == (1.0,)
+        assert scale_weights(0.3, 2, middle_peak=0.5) == pytest.approx((0.7, 0.3))
+        assert scale_weights(0.0, 1, middle_peak=0.5) == (1.0,)
 
     @given(done=st.floats(0.0, 1.0), scales=st.integers(1, 6))
     @settings(max_examples=50)
     def test_some_scale_always_counts_and_none_against(self, done, scales):
-        weights = scale_weights(done, scales, 0.5)
+        weights = scale_weights(done, scales, middle_peak=0.5)
         assert len(weights) == scales
         assert min(weights) >= 0
         assert max(weights) >= 0.4
@@ -117,7 +122,7 @@ def learner(case_pool: CasePool, **changes) -> MultiscaleLocNetLearner:
     torch.manual_seed(0)
     networks = SETTINGS.networks(case_pool.dimension, len(LABELS))
     drawn = samples(case_pool, **changes)
-    return MultiscaleLocNetLearner(None, SETTINGS, networks, drawn, middle_peak=0.5, cross_entropy_mm2=20.0)
+    return MultiscaleLocNetLearner(None, SETTINGS, networks, drawn, MultiscaleLocNetTraining())
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -128,6 +133,16 @@ def test_the_blobs_are_where_the_samples_say(dimension):
     for image, positions in zip(finest, batch.truths[:, 0].round().long(), strict=True):
         bright, middle, dim = (int(image[tuple(position)]) for position in positions)
         assert bright >= middle >= dim > 60
+
+
+def test_images_end_anywhere_around_their_content():
+    drawn = iter(samples(pool(3), batch_size=1))
+    batches = [next(drawn) for _ in range(24)]
+    sides = {tuple(batch.scales[-1].images.shape[1:]) for batch in batches}
+    positions = torch.cat([batch.truths[:, 0, 0] for batch in batches])
+    assert 5 < len(sides) < 20
+    assert max(max(side) for side in sides) <= 24 + 8 * SETTINGS.pooling[0]
+    assert torch.all(positions.amax(0) - positions.amin(0) > 8)
 
 
 def test_shifts_are_uniform_within_the_noise_on_both_sides():

@@ -12,6 +12,7 @@ from ..detectors.locnet_scales import MultiscaleLocNetSettings, Sighting, coarse
 from ..models.bundle import ModelBundle
 from ..models.card import ModelCard
 from ..networks.locnet import contracted
+from .locnet_recipe import MultiscaleLocNetTraining
 from .locnet_samples import LocNetBatch, LocNetSamples
 from .locnet_schedule import scale_weights
 
@@ -24,7 +25,7 @@ class MultiscaleLocNetLearner:
         settings: of the networks.
         network: all of them.
         samples: to train them with.
-        middle_peak, cross_entropy_mm2: see `MultiscaleLocNetTraining`.
+        choices: of the training.
     """
 
     def __init__(
@@ -33,21 +34,19 @@ class MultiscaleLocNetLearner:
         settings: MultiscaleLocNetSettings,
         network: nn.ModuleList,
         samples: LocNetSamples,
-        *,
-        middle_peak: float,
-        cross_entropy_mm2: float,
+        choices: MultiscaleLocNetTraining,
     ) -> None:
         self._card = card
         self._settings = settings
         self.network = network
         self.samples = samples
-        self._middle_peak = middle_peak
-        self._cross_entropy_mm2 = cross_entropy_mm2
+        self._choices = choices
 
     def loss(self, batch: LocNetBatch, done: float) -> Tensor:
         """Losses in mm^2, weighted by scale; interchangeable ends in the order that fits better."""
         sightings = self._sightings(batch)
-        weights = scale_weights(done, len(sightings), self._middle_peak)
+        choices = self._choices
+        weights = scale_weights(done, len(sightings), middle_peak=choices.middle_peak, least=choices.least_weight)
         # Positions need more than the eight bits of autocast.
         with torch.autocast(batch.truths.device.type, enabled=False):
             losses = [weight * self._loss_mm2(batch, one) for weight, one in zip(weights, sightings, strict=True)]
@@ -89,7 +88,7 @@ class MultiscaleLocNetLearner:
         positions = sighting.scale.at_scale(truths) - sighting.firsts.detach()[:, None]
         surprises = cross_entropies(sighting.channels, positions, is_shown)
         is_known = torch.isfinite(truths).all(-1)
-        return loss + self._cross_entropy_mm2 * _means(surprises, is_known, sighting.cases, len(batch.truths))
+        return loss + self._choices.cross_entropy_mm2 * _means(surprises, is_known, sighting.cases, len(batch.truths))
 
 
 def squared_errors_mm2(positions: Tensor, truths: Tensor, is_shown: Tensor, spacing_mm: Tensor) -> Tensor:
