@@ -17,6 +17,7 @@ from .consensus_detector import AnyDetector, ConsensusDetector
 DETECTORS = {
     "pin": "pin:PINDetector",
     "pin-single": "pin:PINSingleDetector",
+    "cascade": "cascade:CascadeDetector",
     "multiscale-locnet": "multiscale_locnet:MultiscaleLocNetDetector",
     "global-to-local": "global_to_local:GlobalToLocalDetector",
 }

@@ -136,6 +136,13 @@ class CasePool:
         voxels = self.truths_mm[cases] / self.spacing_mm + self.origins_ijk[cases][:, None, None]
         return voxels[..., : self.dimension].flip(-1)
 
+    def alternatives_shown(self, cases: Tensor) -> Tensor:
+        """Whether pool entries (batch,) show the landmarks (batch, alternatives, n), for the same assignments."""
+        truths_mm = self.truths_mm[cases]
+        # Known of the first assignment; the others have the same places in another order.
+        is_same = (truths_mm[:, :, :, None] == truths_mm[:, :1, None]).all(-1)
+        return (is_same & self.is_inside[cases][:, None, None]).any(-1)
+
     def inputs(self, cases: Tensor) -> Tensor:
         """Images (batch, 1, k, j, i), or (batch, 1, j, i) in 2D, of pool entries (batch,)."""
         images = self.images[cases]

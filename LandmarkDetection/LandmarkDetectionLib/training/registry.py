@@ -5,6 +5,7 @@ from __future__ import annotations
 METHODS = {
     "pin": "pin_training:PIN",
     "pin-single": "pin_training:PIN_SINGLE",
+    "cascade": "cascade_training:CASCADE",
     "multiscale-locnet": "multiscale_locnet_training:MULTISCALE_LOCNET",
     "global-to-local": "global_to_local_training:GLOBAL_TO_LOCAL",
 }
