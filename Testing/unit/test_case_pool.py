@@ -211,6 +211,17 @@ def test_landmark_that_is_cut_off_is_not_inside():
     assert 3 <= (~pool.is_inside[:, 1]).sum() <= 18, "half of the variants are cropped, most of them by more than 2 mm"
 
 
+def test_black_corners_of_a_turned_volume_show_nothing():
+    """What was cut off at its face still lies in the box around the turned voxels, half of the time."""
+    case = blob_case("cut", (20, 20, 20), (4, 10, 10), b_ijk=(18, 2, 2))
+    texture = np.random.default_rng(0).integers(1, 40, case.volume.voxels.shape, dtype=np.uint8)
+    case = TrainingCase(case.name, Volume(case.volume.voxels + texture, case.volume.ijk_to_ras, "cut"), case.landmarks)
+    cut = {"crop_mm": (0.0, 6.0, 0.0, 0.0, 0.0, 0.0)}
+    still = whole_images([case], 40, Augmentation(**cut))
+    turned = whole_images([case], 40, Augmentation(**cut, rotation_deg=40.0))
+    assert (~turned.is_inside[:, 1]).sum() >= 0.7 * (~still.is_inside[:, 1]).sum() > 5
+
+
 def test_one_entry_is_renewed_after_every_few_batches():
     pool = whole_images(VOLUMES, 3, Augmentation(rotation_deg=20.0))
     batches = renewing(pool, pool.truths_mm.clone, renew_every=2)

@@ -83,11 +83,13 @@ class Variant:
         canonical: the volume as it was bent, its origin moved by the augmentation.
         windowed: voxels [k, j, i] from 0 to 1 over the intensity window.
         landmarks: in RAS millimetres of `canonical`, whose size is that in the model's frame.
+        shown: labels of those that the voxels still show: a turned volume has black corners beyond what was cut off.
     """
 
     canonical: CanonicalVolume
     windowed: FloatArray
     landmarks: LandmarkSet
+    shown: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ class Augmenter:
     def __call__(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Variant:
         """A random variant of a case."""
         cropped = self._cropped(volume, landmarks, generator)
+        shown = _labels_inside(cropped, landmarks)
         # Window and size are those of the voxels as they came, as in detection: motion changes both.
         window = intensity_window(cropped, self.preprocessing)
         scaling = frame_scaling(cropped, self.preprocessing)
@@ -123,7 +126,7 @@ class Augmenter:
         # MONAI wants a channel first: the one slice of a picture serves as that, lest it be smoothed away.
         looked = np.asarray(look(windowed if self.dimension == 2 else windowed[None]))
         windowed = np.clip(looked.reshape(windowed.shape), 0.0, 1.0)
-        return Variant(canonical, windowed, landmarks)
+        return Variant(canonical, windowed, landmarks, shown)
 
     def _cropped(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume:
         """A volume cut between its landmarks; or half of the volumes as they are, the others without a slab a face."""
@@ -198,6 +201,12 @@ class Augmenter:
         frame_to_ras[:3, 3] += frame_to_ras[:3, :3] @ shift_mm
         origin_ijk = canonical.origin_ijk + shift_mm / canonical.spacing_mm
         return CanonicalVolume(canonical.voxels, canonical.spacing_mm, origin_ijk, frame_to_ras, canonical.window)
+
+
+def _labels_inside(volume: Volume, landmarks: LandmarkSet) -> frozenset[str]:
+    present = landmarks.present
+    is_inside = volume.contains(landmarks.to_array(present))
+    return frozenset(label for label, inside in zip(present, is_inside, strict=True) if inside)
 
 
 def _intensity_transforms(most: Augmentation, voxel_mm: float) -> Compose:

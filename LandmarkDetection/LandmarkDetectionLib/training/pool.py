@@ -119,7 +119,8 @@ class CasePool:
         truth = apply_affine(np.linalg.inv(canonical.frame_to_ras), variant.landmarks.to_array(self._labels))
         order = self._assignments_like(original.to_array(self._labels), variant.landmarks.to_array(self._labels))
         self.truths_mm[slot] = torch.from_numpy(truth[order])
-        self.is_inside[slot] = torch.from_numpy(_shown(canonical, truth[order[0]]))
+        is_shown = np.array([label in variant.shown for label in self._labels])
+        self.is_inside[slot] = torch.from_numpy((is_shown & _within(canonical, truth))[order[0]])
 
     def _assignments_like(self, original: FloatArray, moved: FloatArray) -> np.ndarray:
         """The alternatives, first the one that leaves each label closest to where it was: a mirror image swaps ends."""
@@ -162,7 +163,7 @@ def renewing(pool: CasePool, draw: Callable[[], Batch], renew_every: int) -> Ite
             pool.renew(1)
 
 
-def _shown(canonical: CanonicalVolume, positions_mm: FloatArray) -> np.ndarray:
+def _within(canonical: CanonicalVolume, positions_mm: FloatArray) -> np.ndarray:
     """Whether frame positions (n, 3) lie in a volume, whose empty margins may have been cut off to within a voxel."""
     ijk = positions_mm / canonical.spacing_mm + canonical.origin_ijk
     return ((ijk >= -1.0) & (ijk <= np.array(canonical.voxels.shape[::-1]))).all(axis=1)
