@@ -91,14 +91,13 @@ class LocNetSamples(IterableDataset):
         cases = usable[torch.randint(len(usable), (self._batch_size,), generator=self._random)]
         images, moved = self._placed(pool.images[cases].numpy())
         scales = scale_images(images, settings.pooling, pool.dimension)
-        truths, is_shown = self._truths(cases)
-        truths += moved[:, None, None]
+        truths = pool.alternative_positions(cases) + moved[:, None, None]
         points = truths.shape[0] * truths.shape[2]
         followed = torch.randperm(points, generator=self._random)[: self._followed or points]
         low_mm, high_mm = settings.noise_range_mm
         uniform = torch.rand((len(followed), pool.dimension), generator=self._random)
         shifts = (low_mm + (high_mm - low_mm) * uniform) / self.spacing_mm
-        return LocNetBatch(scales, truths, is_shown, followed, shifts)
+        return LocNetBatch(scales, truths, pool.alternatives_shown(cases), followed, shifts)
 
     def _placed(self, volumes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Tensor]:
         """What is in volumes (batch, k, j, i) at random places in larger ones, and how far it moved (batch, d)."""
@@ -119,16 +118,6 @@ class LocNetSamples(IterableDataset):
         """Random whole numbers from 0 to `most`."""
         uniform = torch.rand(len(most), generator=self._random).double().numpy()
         return (uniform * (most + 1)).astype(np.int64)
-
-    def _truths(self, cases: Tensor) -> tuple[Tensor, Tensor]:
-        """True positions (batch, alternatives, n, d) in voxels and array order, and whether they are shown."""
-        pool = self._pool
-        truths_mm = pool.truths_mm[cases]
-        # Which landmarks an image shows is known of the first alternative; the others have the same in another order.
-        is_same = (truths_mm[:, :, :, None] == truths_mm[:, :1, None]).all(-1)
-        is_shown = (is_same & pool.is_inside[cases][:, None, None]).any(-1)
-        voxels = truths_mm / pool.spacing_mm + pool.origins_ijk[cases][:, None, None]
-        return voxels[..., : pool.dimension].flip(-1), is_shown
 
 
 def _box_of_content(volume: NDArray[np.uint8]) -> tuple[slice, ...]:
