@@ -103,12 +103,12 @@ class Review:
 
     def last_change(self, label: str) -> Change | None:
         """The latest of a landmark."""
-        return next((change for change in reversed(self.changes) if change.label == label), None)
+        return self.last_changes.get(label)
 
-    def last_position(self, detection: Detection, label: str) -> Position:
-        """Where a detected landmark was when this review last heard of it."""
-        change = self.last_change(label)
-        return _predicted_position(detection[label]) if change is None else change.to_ras
+    @property
+    def last_changes(self) -> dict[str, Change]:
+        """The latest of every landmark that was changed, by label."""
+        return {change.label: change for change in self.changes}
 
     def observed(self, detection: Detection, positions: Mapping[str, Position], by: str, at: str) -> Review:
         """With a change for every detected landmark that is not where it was last; self if there is none.
@@ -116,21 +116,22 @@ class Review:
         Moves of one landmark by one person that follow each other become one.
         """
         review = self
-        for label in detection.labels:
-            before, now = self.last_position(detection, label), positions.get(label)
+        last_changes = self.last_changes
+        for mark in detection.landmarks:
+            before, now = _last_position(mark, last_changes.get(mark.label)), positions.get(mark.label)
             if not _is_same(before, now):
                 action = Action.MARKED_MISSING if now is None else Action.MOVED
-                review = review._with(Change(label, action, before, now, by, at))
+                review = review._with(Change(mark.label, action, before, now, by, at))
         return review
 
     def accepted(self, detection: Detection, label: str, by: str, at: str) -> Review:
         """With the landmark accepted where it is."""
-        position = self.last_position(detection, label)
+        position = _last_position(detection[label], self.last_change(label))
         return self._with(Change(label, Action.ACCEPTED, position, position, by, at))
 
     def reset(self, detection: Detection, label: str, by: str, at: str) -> Review:
         """With the landmark put back to where it was predicted."""
-        before = self.last_position(detection, label)
+        before = _last_position(detection[label], self.last_change(label))
         return self._with(Change(label, Action.RESET, before, _predicted_position(detection[label]), by, at))
 
     def mapped(self, mapping: Callable[[FloatArray], FloatArray]) -> Review:
@@ -155,7 +156,8 @@ def reviewed_landmarks(
 ) -> tuple[ReviewedLandmark, ...]:
     """What has become of points, given by label and position, that may have been detected."""
     predictions = {} if detection is None else {mark.label: mark for mark in detection.landmarks}
-    return tuple(_reviewed(label, position, predictions.get(label), review) for label, position in points)
+    changes = review.last_changes
+    return tuple(_reviewed(label, place, predictions.get(label), changes.get(label)) for label, place in points)
 
 
 def landmark_set_of(landmarks: Sequence[ReviewedLandmark]) -> LandmarkSet:
@@ -186,11 +188,12 @@ def uncertainty_mm(predicted: DetectedLandmark) -> float:
     return predicted.spread_mm if predicted.radius90_mm is None else predicted.radius90_mm
 
 
-def _reviewed(label: str, position: Position, predicted: DetectedLandmark | None, review: Review) -> ReviewedLandmark:
+def _reviewed(
+    label: str, position: Position, predicted: DetectedLandmark | None, change: Change | None
+) -> ReviewedLandmark:
     if predicted is None:
         state = LandmarkState.UNPLACED if position is None else LandmarkState.PLACED
         return ReviewedLandmark(label, position, state, True, None)
-    change = review.last_change(label)
     # An acceptance holds for the place where it was given.
     is_accepted = change is not None and change.action is Action.ACCEPTED and _is_same(change.to_ras, position)
     if position is None:
@@ -211,6 +214,11 @@ def _rank(predicted: DetectedLandmark) -> tuple[int, float]:
 
 def _predicted_position(predicted: DetectedLandmark) -> Position:
     return None if predicted.missing else predicted.position_ras
+
+
+def _last_position(predicted: DetectedLandmark, change: Change | None) -> Position:
+    """Where a landmark was when the review last heard of it."""
+    return _predicted_position(predicted) if change is None else change.to_ras
 
 
 def _is_same(first: Position, second: Position) -> bool:

@@ -36,7 +36,7 @@ def field_of_view_doubts(volume: Volume, card: ModelCard) -> tuple[str, ...]:
     """A sentence if the image is larger or smaller than those the model was trained on."""
     seen = card.field_of_view_mm
     axes = slice(0, card.dimension)
-    size = canonical_size_mm(volume, card.preprocessing)[axes]
+    size = canonical_size_mm(_box_of(volume), card.preprocessing)[axes]
     smallest, largest = np.array(seen.minimum)[axes], np.array(seen.maximum)[axes]
     tolerance = _FIELD_OF_VIEW_TOLERANCE
     if np.all(size >= (1 - tolerance) * smallest) and np.all(size <= (1 + tolerance) * largest):
@@ -57,6 +57,13 @@ def modality_doubts(least_value: float, card: ModelCard) -> tuple[str, ...]:
     if names_a_modality and not is_for_ct and least_value <= _AIR_HU:
         return (f"{card.name} expects {card.modality}, but values as low as {least_value:g} look like CT.",)
     return ()
+
+
+def _box_of(volume: Volume) -> Volume:
+    """The same box in at most two voxels along each axis: its extent does not depend on what is in it."""
+    counts = np.minimum(volume.size, 2)
+    ijk_to_ras = volume.ijk_to_ras @ np.diag([*(np.array(volume.size) / counts), 1.0])
+    return Volume(np.zeros(counts[::-1], np.uint8), ijk_to_ras, volume.name)
 
 
 def _sides(lengths_mm: Sequence[float]) -> str:

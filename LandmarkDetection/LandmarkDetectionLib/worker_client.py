@@ -28,8 +28,8 @@ CRASH = "crash"
 
 _LOG_TAIL_LINES = 8
 
-_PIECE_BYTES = 2**25
-"""What is copied at once: some 20 ms."""
+_PIECE_BYTES = 2**24
+"""What is copied at once: some 10 ms."""
 
 _WHOLE = object()
 

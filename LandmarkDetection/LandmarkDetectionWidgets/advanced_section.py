@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 
 from LandmarkDetectionLib.models.card import ModelCard
 
-from .table_cells import set_cell
+from .table_cells import fit_height, set_cell, set_up_table
 
 
 class AdvancedSection:
@@ -31,11 +31,8 @@ class AdvancedSection:
         self._volume_node: slicer.vtkMRMLScalarVolumeNode | None = None
         self._is_filling = False
         table = ui.optionsTable
-        table.setColumnCount(2)
-        table.setHorizontalHeaderLabels([_("Option"), _("Value")])
-        table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
+        set_up_table(table, [_("Option"), _("Value")])
         table.horizontalHeader().setStretchLastSection(True)
-        table.verticalHeader().setDefaultSectionSize(22)
         table.cellChanged.connect(self._on_cell_changed)
         ui.resetOptionsButton.clicked.connect(self._on_reset_clicked)
         ui.setPixelSpacingButton.clicked.connect(self._on_set_spacing_clicked)
@@ -55,6 +52,7 @@ class AdvancedSection:
         for row, (name, value) in enumerate(defaults.items()):
             self._fill_row(row, name, value)
         self._is_filling = False
+        fit_height(self._ui.optionsTable)
         self._ui.resetOptionsButton.setEnabled(bool(self.options))
 
     def show_volume(self, volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:

@@ -45,6 +45,7 @@ class DetectionSection:
         self._timer.setInterval(_POLL_INTERVAL_MS)
         self._timer.timeout.connect(self._on_timeout)
         ui.detectButton.clicked.connect(self._on_clicked)
+        self._say("")
         self._update_widgets()
 
     @property
@@ -73,7 +74,7 @@ class DetectionSection:
         if self._worker.is_busy:
             self._timer.stop()
             self._worker.cancel()
-            self._ui.statusLabel.setText(_("Cancelled."))
+            self._say(_("Cancelled."))
             self._update_widgets()
 
     def close(self) -> None:
@@ -101,24 +102,28 @@ class DetectionSection:
 
     def _show_progress(self, progress: Progress) -> None:
         self._ui.progressBar.setValue(round(progress.fraction * self._ui.progressBar.maximum))
-        self._ui.statusLabel.setText(f"{progress.text}...")
+        self._say(f"{progress.text}...")
 
     def _show_finished(self, detection: Detection) -> None:
         found = sum(not landmark.missing for landmark in detection.landmarks)
         summary = _("{found} of {all} landmarks found in {seconds:.1f} s on {device}.").format(
             found=found, all=len(detection.landmarks), seconds=detection.seconds, device=detection.device
         )
-        self._ui.statusLabel.setText("\n".join((summary, *detection.notes)))
+        self._say("\n".join((summary, *detection.notes)))
         with slicer.util.tryWithErrorDisplay(_("The landmarks could not be shown.")):
             self._on_finished(detection)
 
     def _show_failed(self, failure: Failed) -> None:
-        self._ui.statusLabel.setText(str(failure.error))
+        self._say(str(failure.error))
         if failure.kind == OUT_OF_DEVICE_MEMORY:
             if slicer.util.confirmYesNoDisplay(_("{problem} Detect on the CPU now?").format(problem=failure.error)):
                 self._on_cpu_wanted()
             return
         slicer.util.errorDisplay(str(failure.error), detailedText=failure.log_tail)
+
+    def _say(self, text: str) -> None:
+        self._ui.statusLabel.setText(text)
+        self._ui.statusLabel.setVisible(bool(text))
 
     def _update_widgets(self) -> None:
         is_busy = self._worker.is_busy

@@ -52,7 +52,7 @@ class ExportSection:
             )
         )
         if no_list:
-            ui.exportLabel.setText("")
+            self._say("")
 
     def _on_save_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The landmarks were not saved.")):
@@ -64,7 +64,7 @@ class ExportSection:
             )
             if file:
                 write_markups(self._shown.landmarks_in_world(), file)
-                self._say_written(Path(file))
+                self._say(_("Written to {path}").format(path=file))
 
     def _on_export_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The case was not exported.")):
@@ -90,7 +90,7 @@ class ExportSection:
             planes=self._planes(),
             descriptions=landmarks.descriptions,
         )
-        self._say_written(folder)
+        self._say(_("Written to {path}").format(path=folder))
 
     def _planes(self) -> list[StandardPlane]:
         """Those that the landmarks define as they are now."""
@@ -105,5 +105,6 @@ class ExportSection:
     def _case_name(self) -> str:
         return re.sub(r"[^\w.-]", "_", self._shown.name)
 
-    def _say_written(self, path: Path) -> None:
-        self._ui.exportLabel.setText(_("Written to {path}").format(path=path))
+    def _say(self, text: str) -> None:
+        self._ui.exportLabel.setText(text)
+        self._ui.exportLabel.setVisible(bool(text))

@@ -14,7 +14,7 @@ from LandmarkDetectionLib.landmarks import DetectedLandmark
 from LandmarkDetectionLib.review import LandmarkState, ReviewedLandmark, uncertainty_mm
 
 from .shown_landmarks import ShownLandmarks
-from .table_cells import set_cell
+from .table_cells import set_cell, set_up_table
 
 _COLOURS = {
     LandmarkState.REVIEW: "#d07a00",
@@ -40,13 +40,9 @@ class LandmarksSection:
         self._on_row_changed = on_row_changed
         self._rows: list[tuple] = []
         headers = [_("Landmark"), _("Presence"), _("± mm"), "R", "A", "S", _("State")]
-        self._table.setColumnCount(len(headers))
-        self._table.setHorizontalHeaderLabels(headers)
-        header = self._table.horizontalHeader()
-        header.setSectionResizeMode(qt.QHeaderView.ResizeToContents)
-        header.setSectionResizeMode(0, qt.QHeaderView.Stretch)
-        header.setMinimumSectionSize(44)
-        self._table.verticalHeader().setDefaultSectionSize(22)
+        set_up_table(self._table, headers)
+        self._table.horizontalHeader().setMinimumSectionSize(36)
+        self._table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         self._table.currentCellChanged.connect(self._on_row_chosen)
         self._table.cellClicked.connect(self._centre_views)
         shown.on_change(self._fill)
@@ -83,7 +79,7 @@ class LandmarksSection:
             if 0 < column < len(texts) - 1:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
         predicted = landmark.predicted
-        self._table.item(index, 0).setToolTip(description)
+        self._table.item(index, 0).setToolTip("\n".join(filter(None, (landmark.label, description))))
         self._table.item(index, 2).setToolTip("" if predicted is None else _uncertainty_meaning(predicted))
         state = self._table.item(index, len(texts) - 1)
         state.setToolTip(_state_meaning(landmark))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import qt
 from slicer.i18n import tr as _
 
 from LandmarkDetectionLib.detection_text import measured
@@ -12,7 +11,7 @@ from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.measurements import MeasurementDefinition, measure_landmarks
 
 from .shown_landmarks import ShownLandmarks
-from .table_cells import set_cell
+from .table_cells import fit_height, set_cell, set_up_table
 
 
 class MeasurementsSection:
@@ -27,12 +26,8 @@ class MeasurementsSection:
         self._table = ui.measurementsTable
         self._label = ui.measurementsLabel
         self._shown = shown
-        headers = [_("Measurement"), _("Value")]
-        self._table.setColumnCount(len(headers))
-        self._table.setHorizontalHeaderLabels(headers)
-        self._table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.ResizeToContents)
+        set_up_table(self._table, [_("Measurement"), _("Value")])
         self._table.horizontalHeader().setStretchLastSection(True)
-        self._table.verticalHeader().setDefaultSectionSize(22)
         shown.on_change(self._fill)
         self._fill()
 
@@ -47,6 +42,7 @@ class MeasurementsSection:
             else _("The model of these landmarks defines no measurement.")
         )
         self._table.setRowCount(len(definitions))
+        fit_height(self._table)
         covariances = {}
         if definitions:
             sure = {landmark.label for landmark in self._shown.landmarks if landmark.is_as_predicted}

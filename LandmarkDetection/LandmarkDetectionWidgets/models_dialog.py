@@ -19,7 +19,7 @@ from LandmarkDetectionLib.models.registry import (
 )
 
 from .card_text import card_details
-from .table_cells import set_cell
+from .table_cells import set_cell, set_up_table
 
 
 class ModelsDialog:
@@ -38,9 +38,7 @@ class ModelsDialog:
         self._on_changed = on_changed
         self._cards: list[ModelCard] = []
         headers = [_("Model"), _("Version"), _("Anatomy"), _("Modality"), _("Licence"), _("From")]
-        self.ui.modelsTable.setColumnCount(len(headers))
-        self.ui.modelsTable.setHorizontalHeaderLabels(headers)
-        self.ui.modelsTable.horizontalHeader().setSectionResizeMode(qt.QHeaderView.ResizeToContents)
+        set_up_table(self.ui.modelsTable, headers)
         self.ui.modelsTable.horizontalHeader().setStretchLastSection(True)
         self.ui.modelsTable.currentCellChanged.connect(self._show_card)
         self.ui.importFileButton.clicked.connect(self._on_import_file_clicked)

@@ -48,6 +48,7 @@ class ShownLandmarks(VTKObservationMixin):
         self._listeners: list[Callable[[], None]] = []
         self._is_outdated = False
         self._is_dragged = False
+        self._is_writing = False
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -143,7 +144,9 @@ class ShownLandmarks(VTKObservationMixin):
     def _keep(self, review: Review) -> None:
         if review is not self.review:
             self.review = review
+            self._is_writing = True
             set_review(self.node, review)
+            self._is_writing = False
 
     def _place(self, index: int, position: Position) -> None:
         place_point(self.node, index, position)
@@ -153,8 +156,9 @@ class ShownLandmarks(VTKObservationMixin):
         self._timer.start()
 
     def _on_node_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
-        self._is_outdated = True
-        self._timer.start()
+        if not self._is_writing:
+            self._is_outdated = True
+            self._timer.start()
 
     def _on_drag_started(self, _caller: vtk.vtkObject, _event: str) -> None:
         self._is_dragged = True

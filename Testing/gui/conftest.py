@@ -77,6 +77,7 @@ def panel(testbed: Testbed, opened_panel: object, scene: slicer.vtkMRMLScene) ->
     """The panel, idle, with the model "tiny"; every exception that leaves a slot must be taken by the test."""
     testbed.messages.clear()
     testbed.uncaught.clear()
+    testbed.answers.clear()
     opened_panel.enter()
     choose_model(opened_panel, "tiny")
     opened_panel.ui.deviceSelector.setCurrentIndex(0)

@@ -14,6 +14,17 @@ from tiny_detector import LABELS
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.mrml import detection_of, landmarks_from_node, volume_node_of
 
+FAULT = """
+import sys
+if "LandmarkDetectionLib.worker" in sys.orig_argv:
+    from LandmarkDetectionLib.detectors import base
+    detect = base.Detector.detect
+    def faulty(self, *arguments, **options):
+        {line}
+        return detect(self, *arguments, **options)
+    base.Detector.detect = faulty
+"""
+
 
 def is_running(process_id):
     try:
@@ -25,6 +36,19 @@ def is_running(process_id):
 
 def fiducial_lists():
     return slicer.util.getNodesByClass("vtkMRMLMarkupsFiducialNode")
+
+
+@pytest.fixture
+def fault_in_child(panel, tmp_path, monkeypatch):
+    """Makes every detection of the child run a line of Python first; Python itself reads it when it starts."""
+
+    def set_fault(line):
+        panel.detection.close()
+        (tmp_path / "sitecustomize.py").write_text(FAULT.format(line=line or "pass"))
+
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    yield set_fault
+    panel.detection.close()
 
 
 class TestDetect:
@@ -181,6 +205,40 @@ class TestFailures:
         os.kill(start_endless(testbed, panel), signal.SIGKILL)
         testbed.wait_until(lambda: is_idle(panel))
         assert "most often because memory ran out" in testbed.messages[0]
+
+    @pytest.mark.usefixtures("head")
+    def test_a_mistake_in_the_child_is_a_message_with_the_log_and_the_next_detection_works(
+        self, testbed, panel, fault_in_child
+    ):
+        fault_in_child("raise KeyError('nobody foresaw this')")
+        detect(testbed, panel)
+        assert "failed unexpectedly (KeyError: 'nobody foresaw this')" in testbed.messages[0]
+        fault_in_child("")
+        detect(testbed, panel)
+        assert len(fiducial_lists()) == 1
+
+    @pytest.mark.usefixtures("head")
+    def test_too_little_memory_in_the_child_is_a_message(self, testbed, panel, fault_in_child):
+        fault_in_child("raise MemoryError")
+        detect(testbed, panel)
+        assert "too little free memory for this detection: close other programs" in testbed.messages[0]
+
+    @pytest.mark.usefixtures("head")
+    def test_too_little_memory_of_the_graphics_processor_offers_the_cpu(self, testbed, panel, fault_in_child):
+        fault_in_child("import torch; raise torch.OutOfMemoryError('CUDA out of memory')")
+        testbed.answers.extend(["Yes", "No"])
+        panel.ui.detectButton.click()
+        testbed.wait_until(lambda: testbed.answers == [] and is_idle(panel))
+        assert panel.ui.deviceSelector.currentText == "CPU"
+        assert all(text.endswith("choose the CPU as device. Detect on the CPU now?") for text in testbed.messages)
+        assert len(testbed.messages) == 2
+
+    @pytest.mark.usefixtures("head")
+    def test_a_device_that_is_not_there_is_a_message_and_nothing_falls_back(self, testbed, panel):
+        panel.ui.deviceSelector.setCurrentIndex(panel.ui.deviceSelector.findText("Apple graphics processor (MPS)"))
+        detect(testbed, panel)
+        assert 'There is no device "mps" here; choose auto or one of: ' in testbed.messages[0]
+        assert fiducial_lists() == []
 
     def test_a_colour_image_is_refused_before_anything_starts(self, testbed, panel):
         pixels = np.random.default_rng(0).integers(0, 255, (20, 20, 20, 3), dtype=np.uint8)

@@ -17,7 +17,7 @@ def row(panel, index):
 def test_a_row_names_the_landmark_and_says_where_it_is_and_how_sure_the_model_is(panel, detected):
     r, a, s = detected.GetNthControlPointPositionWorld(0)
     assert row(panel, 0) == ["AC", "1.00", "3.5", f"{r:.1f}", f"{a:.1f}", f"{s:.1f}", "predicted"]
-    assert panel.ui.landmarksTable.item(0, 0).toolTip() == "AC of a test"
+    assert panel.ui.landmarksTable.item(0, 0).toolTip() == "AC\nAC of a test"
 
 
 def test_an_uncalibrated_landmark_shows_its_spread_and_says_so(panel, detected):

@@ -201,6 +201,16 @@ def test_one_lies_around_every_landmark_with_the_size_of_its_90_percent(panel, d
         np.testing.assert_allclose(offsets.mean(axis=0), 0.0, atol=0.5)
 
 
+def test_they_are_drawn_in_the_slice_views(testbed, panel, detected, red_view, head):
+    red_view.show_volume(head)
+    slicer.modules.markups.logic().JumpSlicesToNthPointInMarkup(detected.GetID(), 0, True)
+    testbed.application.processEvents()
+    without = red_view.grab().toImage()
+    panel.ui.ellipsoidsCheckBox.setChecked(True)
+    testbed.application.processEvents()
+    assert red_view.grab().toImage() != without
+
+
 def test_a_corrected_landmark_has_none(panel, detected):
     panel.ui.ellipsoidsCheckBox.setChecked(True)
     before = surface().GetPolyData().GetNumberOfPoints()

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from PySide6.QtCore import Property, Qt
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QMessageBox, QToolButton, QWidget
 
 
@@ -15,6 +15,7 @@ class ctkCollapsibleButton(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._folded: list[QWidget] = []
         self._header = QToolButton(self)
         self._header.setCheckable(True)
         self._header.setChecked(True)
@@ -43,11 +44,24 @@ class ctkCollapsibleButton(QWidget):
         self._header.resize(self.width, self._header.sizeHint().height())
         super().resizeEvent(event)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """What was put in after it was folded must not show either."""
+        if not self._header.checked:
+            self._show_content(False)
+        super().showEvent(event)
+
     def _show_content(self, is_shown: bool) -> None:
+        """What was hidden when it was folded stays hidden when it is unfolded."""
         self._header.setArrowType(Qt.ArrowType.DownArrow if is_shown else Qt.ArrowType.RightArrow)
+        if is_shown:
+            for child in self._folded:
+                child.setVisible(True)
+            self._folded.clear()
+            return
         for child in self.children():
-            if isinstance(child, QWidget) and child is not self._header:
-                child.setVisible(is_shown)
+            if isinstance(child, QWidget) and child is not self._header and not child.isHidden():
+                self._folded.append(child)
+                child.setVisible(False)
 
 
 class ctkMessageBox(QMessageBox):

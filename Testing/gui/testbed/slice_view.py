@@ -64,9 +64,8 @@ class SliceView(QWidget):
 
     def show_volume(self, volume: slicer.vtkMRMLScalarVolumeNode) -> None:
         """Have the whole of a volume in view."""
-        if volume.GetDisplayNode() is None:
-            volume.CreateDefaultDisplayNodes()
-            volume.GetDisplayNode().SetAndObserveColorNodeID(self._logics.grey().GetID())
+        volume.CreateDefaultDisplayNodes()
+        volume.GetDisplayNode().SetAndObserveColorNodeID(self._logics.grey().GetID())
         self._logic.GetSliceCompositeNode().SetBackgroundVolumeID(volume.GetID())
         self._logic.FitSliceToBackground()
 
@@ -121,6 +120,10 @@ class SliceView(QWidget):
         self.update()
 
     def _pixels(self) -> np.ndarray:
+        # Without a volume the logic has no picture.
+        picture = self._logic.GetImageDataConnection()
+        self._picture.SetVisibility(picture is not None)
+        self._mapper.SetInputConnection(picture)
         self._window.Render()
         grabber = vtk.vtkWindowToImageFilter()
         grabber.SetInput(self._window)
@@ -133,13 +136,12 @@ class SliceView(QWidget):
     def _add_image_layer(self) -> None:
         renderer = vtk.vtkRenderer()
         renderer.SetLayer(0)
-        mapper = vtk.vtkImageMapper()
-        mapper.SetColorWindow(255.0)
-        mapper.SetColorLevel(127.5)
-        mapper.SetInputConnection(self._logic.GetImageDataConnection())
-        actor = vtk.vtkActor2D()
-        actor.SetMapper(mapper)
-        renderer.AddViewProp(actor)
+        self._mapper = vtk.vtkImageMapper()
+        self._mapper.SetColorWindow(255.0)
+        self._mapper.SetColorLevel(127.5)
+        self._picture = vtk.vtkActor2D()
+        self._picture.SetMapper(self._mapper)
+        renderer.AddViewProp(self._picture)
         self._window.AddRenderer(renderer)
 
     def _add_markups_layer(self, logics: Logics) -> slicer.vtkMRMLDisplayableManagerGroup:
