@@ -47,6 +47,7 @@ from LandmarkDetectionWidgets.measurements_section import MeasurementsSection
 from LandmarkDetectionWidgets.packages import ensure_packages
 from LandmarkDetectionWidgets.planes_section import PlanesSection
 from LandmarkDetectionWidgets.review_section import ReviewSection
+from LandmarkDetectionWidgets.sample_data import register_sample_data
 from LandmarkDetectionWidgets.shown_landmarks import ShownLandmarks
 
 
@@ -67,6 +68,7 @@ class LandmarkDetection(ScriptedLoadableModule):
             "Implements the patch-based iterative network of Li et al., MICCAI 2018, and others; "
             "each model's card names its source."
         )
+        slicer.app.connect("startupCompleted()", register_sample_data)
 
 
 @parameterNodeWrapper
@@ -156,6 +158,8 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self._set_parameter_node(self.logic.getParameterNode())
         if self._parameter_node.volume is None:
             self._parameter_node.volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
+        if self._parameter_node.sliceView is None:
+            self._parameter_node.sliceView = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceNode")
         if not self._parameter_node.model and self.input.model_names:
             self._parameter_node.model = self.input.model_names[0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import slicer
+from panel_actions import choose_model
 from tiny_detector import write_tiny_bundle
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
@@ -42,6 +43,24 @@ def test_the_module_introduces_itself(module):
     assert description.title == "Landmark Detection"
     assert description.categories == ["Quantification"]
     assert "not a medical device" in description.helpText
+
+
+@pytest.mark.skipif(not SELF_TEST_MODEL_IS_SHIPPED, reason="Without shipped models there are no samples.")
+def test_every_sample_is_in_the_module_sample_data_and_fits_its_model(testbed, panel, module):
+    """Three clicks: the sample, the module, Detect landmarks."""
+    from SampleData import SampleDataLogic
+
+    SampleDataLogic.sources.clear()
+    testbed.application.emit("startupCompleted()")
+    sources = SampleDataLogic.sources["Landmark Detection"]
+    assert "brain-t1" in [source.sampleName for source in sources]
+    for source in sources:
+        (node,) = source.customDownloader(source)
+        assert node.GetName() == source.sampleName
+        panel.ui.volumeSelector.setCurrentNode(node)
+        choose_model(panel, source.sampleName)
+        assert panel.ui.detectButton.enabled
+        assert not panel.ui.doubtsLabel.visible
 
 
 def test_a_script_can_watch_a_detection(panel, head, module):

@@ -18,7 +18,7 @@ from types import ModuleType, SimpleNamespace
 import slicer
 from PySide6.QtWidgets import QVBoxLayout
 
-from . import ctk_widgets, scripted_module
+from . import ctk_widgets, sample_data, scripted_module
 from .application import Application
 from .ctk_widgets import ctkMessageBox
 from .mrml_widgets import MRML_WIDGETS, ModulePanel
@@ -44,6 +44,7 @@ class Testbed:
         _install("slicer.parameterNodeWrapper", _module_of("w", {"parameterNodeWrapper": parameterNodeWrapper}))
         _install("slicer.ScriptedLoadableModule", scripted_module)
         _install("slicer.packaging", make_packaging_module())
+        _install("SampleData", sample_data)
         vars(slicer).update(MRML_WIDGETS)
         self.application = slicer.app = Application()
         self.logics = self.application.logics

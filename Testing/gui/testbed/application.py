@@ -54,6 +54,9 @@ class Application(Signals):
     def applicationLogic(self) -> slicer.vtkSlicerApplicationLogic:
         return self.logics.application
 
+    def layoutManager(self) -> None:
+        """As without a main window: tests open the views they need."""
+
     def userSettings(self) -> QSettings:
         """Of this run of the tests alone."""
         return self._settings
