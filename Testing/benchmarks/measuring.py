@@ -106,6 +106,8 @@ class LayerCall:
     @property
     def gflop(self) -> float:
         """Two operations for each multiplication by a weight."""
+        if isinstance(self.layer, nn.ConvTranspose2d | nn.ConvTranspose3d):
+            return 2e-9 * self.given.numel() / self.layer.weight.shape[0] * self.layer.weight.numel()
         if not isinstance(self.layer, nn.Conv2d | nn.Conv3d | nn.Linear):
             return 0.0
         uses_of_each_weight = self().numel() / self.layer.weight.shape[0]

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .boxes import cut_boxes, pad_for_boxes
-
 _REACH_SIGMA = 2.0
 """Distance from the peak along each axis, in standard deviations of a spot, up to which heat is that of the peak."""
 _LEAST_HEAT = 1e-3
@@ -43,11 +41,21 @@ def find_peaks(heatmaps: Tensor, sigma: float, *, sub_voxel: bool) -> Peaks:
     background = heatmaps[-1].flatten()[index]
     logits = hottest.float().clamp(min=_LEAST_HEAT).log() - background.float().clamp(min=_LEAST_HEAT).log()
     voxels = torch.stack(torch.unravel_index(index, heatmaps.shape[1:]), dim=-1)
-    size = 2 * max(1, round(_REACH_SIGMA * sigma)) + 1
-    boxes = cut_boxes(pad_for_boxes(heatmaps[:-1], size), torch.arange(len(voxels), device=index.device), voxels, size)
-    heat = boxes.float()
-    positions = voxels + _parabola_tops(heat) if sub_voxel else voxels.float()
-    return Peaks(positions, _variances(heat), logits)
+    around = _heat_around(heatmaps[:-1], voxels, reach=max(1, round(_REACH_SIGMA * sigma)))
+    positions = voxels + _parabola_tops(around) if sub_voxel else voxels.float()
+    return Peaks(positions, _variances(around), logits)
+
+
+def _heat_around(heatmaps: Tensor, voxels: Tensor, reach: int) -> Tensor:
+    """Boxes (n, ...) of heatmaps (n, ...) around a voxel (n, d) of each; beyond the image there is no heat."""
+    landmarks = torch.arange(len(voxels), device=voxels.device).view(-1, *[1] * voxels.shape[1])
+    is_inside, index = torch.ones_like(landmarks, dtype=torch.bool), [landmarks]
+    for axis, side in enumerate(heatmaps.shape[1:]):
+        line = voxels[:, axis, None] + torch.arange(-reach, reach + 1, device=voxels.device)
+        line = line.view(-1, *[2 * reach + 1 if other == axis else 1 for other in range(voxels.shape[1])])
+        is_inside = is_inside & (line >= 0) & (line < side)
+        index.append(line.clamp(0, side - 1))
+    return torch.where(is_inside, heatmaps[tuple(index)].float(), 0.0)
 
 
 def _parabola_tops(heat: Tensor) -> Tensor:

@@ -1,0 +1,208 @@
+"""The cascade at the paper's size: what a detection costs beyond its networks, and these beyond their layers."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import sys
+
+import numpy as np
+import torch
+from measuring import (
+    LayerCall,
+    Target,
+    Timed,
+    for_each,
+    in_fresh_process,
+    layer_calls,
+    most_resident_mb,
+    print_times,
+    targets_met,
+    timed_in_turn,
+)
+from torch import Tensor, nn
+
+from LandmarkDetectionLib.detectors.cascade import CascadeDetector, CascadeNetworkSettings, PatchSource
+from LandmarkDetectionLib.detectors.grid import Grid
+from LandmarkDetectionLib.detectors.heatmap_decoding import find_peaks
+from LandmarkDetectionLib.detectors.precision import has_bfloat16, network_dtype
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.detectors.windowed_image import windowed_bytes
+from LandmarkDetectionLib.landmarks import LandmarkDefinition
+from LandmarkDetectionLib.models.bundle import ModelBundle
+from LandmarkDetectionLib.models.card import FieldOfView, ModelCard, TrainingRecord
+from LandmarkDetectionLib.networks.cascade import CascadeNetwork
+from LandmarkDetectionLib.preprocessing import Preprocessing, canonical_volume
+from LandmarkDetectionLib.volume import Volume
+
+LANDMARKS = 5
+SIDE, SPACING_MM = 128, 1.6
+ROUNDS = 7
+CPU = torch.device("cpu")
+
+MOST_DETECTION_PER_NETWORKS = 1.2
+LEAST_NETWORK_PER_LAYERS = 0.6
+
+WHOLE = "whole detection"
+NETWORKS = "bare network calls"
+COARSE, COARSE_LAYERS = "  the first stage", "    its layers, timed alone"
+LOCAL, LOCAL_LAYERS = "  the second stage, one after the other", "    their layers, timed alone"
+GROUPED = "    as groups of one network"
+FRAME = "bringing the volume into the frame"
+DECODING = "finding the peaks of the heatmaps"
+PATCHES = "cutting the patches"
+
+
+def scan() -> Volume:
+    """Smooth noise in Hounsfield units."""
+    coarse = torch.rand((1, 1, 8, 8, 8), generator=torch.Generator().manual_seed(0))
+    voxels = nn.functional.interpolate(coarse, (SIDE,) * 3, mode="trilinear")[0, 0] * 1500 - 1000
+    return Volume(voxels.numpy().astype(np.int16), np.diag([SPACING_MM] * 3 + [1.0]), "scan")
+
+
+def paper_size_bundle() -> ModelBundle:
+    """Networks of the paper's layers with random weights, in memory; the first stage sees every voxel."""
+    torch.manual_seed(0)
+    settings = CascadeNetworkSettings(pooling=1)
+    networks = CascadeNetwork(
+        settings.coarse_network(3, LANDMARKS), [settings.local_network(3) for _ in range(LANDMARKS)]
+    )
+    card = ModelCard(
+        name="paper-size",
+        version="1",
+        method="cascade",
+        modality="CT",
+        anatomy="heart",
+        dimension=3,
+        description="Random weights: finds nothing, at the speed of a trained model.",
+        landmarks=tuple(LandmarkDefinition(f"L{index}") for index in range(LANDMARKS)),
+        preprocessing=Preprocessing("RAS", (SPACING_MM,) * 3),
+        network=dataclasses.asdict(settings),
+        field_of_view_mm=FieldOfView((100.0,) * 3, (300.0,) * 3),
+        rotation_range_deg=20.0,
+        training=TrainingRecord(data="none", cases=0, licence="none", preset="none"),
+        licence="none",
+        citation="none",
+        limitations="Finds nothing.",
+    )
+    return ModelBundle(card, networks.state_dict(), folder=None, weights_sha256="")
+
+
+def recorded_inputs(detector: CascadeDetector, volume: Volume) -> list[Tensor]:
+    """What a detection gives to the first stage and to each network of the second."""
+    given: list[Tensor] = []
+    networks = (detector.coarse, *detector.local)
+    hooks = [
+        network.register_forward_pre_hook(lambda _network, inputs: given.append(inputs[0])) for network in networks
+    ]
+    detector.detect(volume)
+    for hook in hooks:
+        hook.remove()
+    return given
+
+
+def as_groups(settings: CascadeNetworkSettings) -> nn.Module:
+    """The convolutions of the second stage's networks as one network with a group for each."""
+    widths = [LANDMARKS * width for width in (1, *settings.local_widths)]
+    blocks = [
+        layer
+        for before, after in itertools.pairwise(widths)
+        for layer in (nn.Conv3d(before, after, 3, padding=1, groups=LANDMARKS), nn.MaxPool3d(2), nn.ReLU())
+    ]
+    return nn.Sequential(*blocks).to(network_dtype(CPU), memory_format=torch.channels_last_3d).eval()
+
+
+def timed_parts(volume: Volume) -> tuple[dict[str, Timed], dict[str, float]]:
+    """Time a detection and its parts; also the GFLOP of the networks."""
+    bundle = paper_size_bundle()
+    detector = load_detector(bundle, "cpu")
+    image, *patches = recorded_inputs(detector, volume)
+    calls = list(zip(detector.local, patches, strict=True))
+    layers = layer_calls(detector.coarse, image)
+    local_layers = [layer for network, patch in calls for layer in layer_calls(network, patch)]
+    canonical = canonical_volume(volume, bundle.card.preprocessing)
+    heatmaps, grid = detector.coarse(image)[0], Grid.of(canonical)
+    voxels, window = windowed_bytes(canonical)
+    positions_mm = np.zeros((LANDMARKS, 3))
+    groups, channels = as_groups(detector.settings), torch.cat(patches, dim=1)
+    things = {
+        WHOLE: lambda: detector.detect(volume),
+        NETWORKS: lambda: (detector.coarse(image), [network(patch) for network, patch in calls]),
+        COARSE: lambda: detector.coarse(image),
+        COARSE_LAYERS: for_each(LayerCall.__call__, layers),
+        LOCAL: lambda: [network(patch) for network, patch in calls],
+        LOCAL_LAYERS: for_each(LayerCall.__call__, local_layers),
+        GROUPED: lambda: groups(channels),
+        FRAME: lambda: windowed_bytes(canonical_volume(volume, bundle.card.preprocessing)),
+        DECODING: lambda: find_peaks(heatmaps, detector.settings.sigma, sub_voxel=True),
+        PATCHES: lambda: PatchSource(voxels, window, detector.settings.patch_size, grid, CPU).around(positions_mm),
+    }
+    gflop, local_gflop = (sum(layer.gflop for layer in calls) for calls in (layers, local_layers))
+    by_name = dict.fromkeys((WHOLE, NETWORKS), gflop + local_gflop) | dict.fromkeys((COARSE, COARSE_LAYERS), gflop)
+    return timed_in_turn(things, ROUNDS), by_name | dict.fromkeys((LOCAL, LOCAL_LAYERS, GROUPED), local_gflop)
+
+
+def peak_memory_mb(volume: Volume) -> tuple[float, float]:
+    """The most memory of this process before and after it detects."""
+    detector = load_detector(paper_size_bundle(), "cpu")
+    before = most_resident_mb()
+    detector.detect(volume)
+    return before, most_resident_mb()
+
+
+def effect_of_bfloat16(volume: Volume) -> tuple[float, float]:
+    """Largest error of the heat, as a share of its range, and of a displacement, as a share of its length.
+
+    Not of the positions: heatmaps of random weights have no peaks that stand out.
+    """
+    detector = load_detector(paper_size_bundle(), "cpu")
+    image, *patches = recorded_inputs(detector, volume)
+    settings = detector.settings
+    exact = [settings.coarse_network(3, LANDMARKS), *[settings.local_network(3) for _ in range(LANDMARKS)]]
+    answers = []
+    for reduced, full, given in zip((detector.coarse, *detector.local), exact, (image, *patches), strict=True):
+        full.load_state_dict(reduced.state_dict())
+        answers.append((reduced(given).float(), full(given.float())))
+    heat, exact_heat = answers[0]
+    share = (heat - exact_heat).abs().max() / (exact_heat.max() - exact_heat.min())
+    return share.item(), max(((one - other).norm() / other.norm()).item() for one, other in answers[1:])
+
+
+def targets(times: dict[str, Timed]) -> list[Target]:
+    """Judged by the least times."""
+    least = {name: timed.least for name, timed in times.items()}
+    most, fewest = MOST_DETECTION_PER_NETWORKS, LEAST_NETWORK_PER_LAYERS
+    return [
+        Target("whole detection / bare network calls", least[WHOLE] / least[NETWORKS], most, True),
+        Target("speed of the first stage / its layers", least[COARSE_LAYERS] / least[COARSE], fewest, False, ".0%"),
+        Target("speed of the second stage / its layers", least[LOCAL_LAYERS] / least[LOCAL], fewest, False, ".0%"),
+    ]
+
+
+def main() -> int:
+    """Print what was measured; 1 if a target is missed."""
+    volume = scan()
+    before_mb, most_mb = in_fresh_process(peak_memory_mb, volume)
+    with torch.inference_mode():
+        times, gflop = timed_parts(volume)
+    settings = CascadeNetworkSettings()
+    print(
+        f"cascade: {'x'.join(map(str, volume.size))} voxels ({volume.voxels.dtype}) + {LANDMARKS} patches of "
+        f"{'x'.join([str(settings.patch_size)] * 3)}, {network_dtype(CPU)}, {torch.get_num_threads()} threads, "
+        f"load average {os.getloadavg()[0]:.1f}, {ROUNDS} rounds"
+    )
+    print_times(times, gflop)
+    all_met = targets_met(targets(times))
+    print(f"{'peak memory':42}{most_mb:6.0f} MB, of which {before_mb:.0f} MB before the detection")
+    if has_bfloat16(CPU):
+        with torch.inference_mode():
+            heat, displacement = effect_of_bfloat16(volume)
+        print(
+            f"{'bf16 against float32, random weights':42}   {heat:.2%} of the heat, {displacement_mm:.3f} mm, at most"
+        )
+    return 0 if all_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
