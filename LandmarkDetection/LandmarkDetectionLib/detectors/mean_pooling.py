@@ -27,7 +27,8 @@ def mean_pooled(
     """
     slices = factor if dimension == 3 else 1
     depth, height, width = (-(-side // step) for side, step in zip(voxels.shape, (slices, factor, factor), strict=True))
-    scale = np.float32(255.0 / ((window[1] - window[0]) * slices * factor**2))
+    scale = 255.0 / ((window[1] - window[0]) * slices * factor**2)
+    largest_sum = 255 * slices * factor**2
     pooled = np.empty((depth, height, width), np.uint8)
 
     def pool(indices: range) -> None:
@@ -36,17 +37,21 @@ def mean_pooled(
             slab = voxels[index * slices : (index + 1) * slices]
             if window != (0, 255):
                 slab = np.clip(slab, *window) - np.uint8(window[0])
-            rows = _summed(_summed(slab, slices, np.uint16)[0], factor, np.uint16)
-            pooled[index] = np.rint(_summed(rows.T, factor, np.uint32).T * scale)
+            rows = _summed(_summed(slab, slices, 0, np.uint16)[0], factor, 0, np.uint16)
+            sums = _summed(rows, factor, 1, np.uint16 if largest_sum < 2**16 else np.uint32)
+            means = np.multiply(sums, scale, dtype=np.float32)
+            # Cut off after the point, which rounds to the nearest.
+            pooled[index] = np.add(means, 0.5, out=means)
 
     for_slices(pool, depth)
     return pooled
 
 
-def _summed(values: NDArray, factor: int, dtype: type) -> NDArray:
-    """Sums over every `factor` entries along the first axis; the last may have fewer."""
-    sums = np.zeros((-(-len(values) // factor), *values.shape[1:]), dtype)
-    for offset in range(factor):
-        every = values[offset::factor]
-        sums[: len(every)] += every
+def _summed(values: NDArray, factor: int, axis: int, dtype: type) -> NDArray:
+    """Sums over every `factor` entries along an axis; the last may have fewer."""
+    along = (slice(None),) * axis
+    sums = values[(*along, slice(None, None, factor))].astype(dtype)
+    for offset in range(1, factor):
+        every = values[(*along, slice(offset, None, factor))]
+        sums[(*along, slice(every.shape[axis]))] += every
     return sums

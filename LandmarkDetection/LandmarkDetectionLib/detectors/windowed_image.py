@@ -24,13 +24,15 @@ def windowed_bytes(canonical: CanonicalVolume) -> tuple[NDArray[np.uint8], tuple
     if canonical.voxels.dtype == np.uint8 and low.is_integer() and high.is_integer():
         return np.require(canonical.voxels, requirements=["C", "W"]), (int(low), int(high))
     windowed = np.empty(canonical.voxels.shape, np.uint8)
+    step = (high - low) / 255.0
 
     def bring_into_window(slices: range) -> None:
         # Slice by slice, because what is between does not leave the processor's cache then.
         for index in slices:
-            scaled = np.subtract(canonical.voxels[index], low, dtype=np.float32)
-            scaled *= 255.0 / (high - low)
-            windowed[index] = np.rint(np.clip(scaled, 0.0, 255.0, out=scaled), out=scaled)
+            # Half a step more, so that what is cut off after the point rounds to the nearest.
+            scaled = np.subtract(canonical.voxels[index], low - step / 2, dtype=np.float32)
+            scaled *= 1.0 / step
+            windowed[index] = np.clip(scaled, 0.0, 255.0, out=scaled)
 
     for_slices(bring_into_window, len(windowed))
     return windowed, (0, 255)
