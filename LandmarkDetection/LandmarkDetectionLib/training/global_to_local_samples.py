@@ -79,14 +79,13 @@ class GlobalToLocalSamples(IterableDataset):
 
     def _draw(self) -> GlobalToLocalBatch:
         cases = torch.randint(len(self._pool), (self._batch_size,), generator=self._random)
-        positions, is_shown = self._truths(cases)
         parts, corners = self._parts(self._images(cases))
         local_cases = torch.randint(len(self._pool), (self._local_batch_size,), generator=self._random)
         local_images, local_positions = self._surroundings(local_cases)
         return GlobalToLocalBatch(
             as_network_input(parts),
-            positions - corners[:, None, None],
-            is_shown,
+            self._pool.alternative_positions(cases) - corners[:, None, None],
+            self._pool.alternatives_shown(cases),
             as_network_input(local_images),
             local_positions,
         )
@@ -95,12 +94,6 @@ class GlobalToLocalSamples(IterableDataset):
         """Bytes (batch, 1, *sides) as in detection."""
         images = self._pool.inputs(cases)
         return equalised(images) if self._settings.histogram_equalisation else images
-
-    def _truths(self, cases: Tensor) -> tuple[Tensor, Tensor]:
-        """Positions (batch, alternatives, n, d) in the whole images, and whether these show them."""
-        positions = self._pool.alternative_positions(cases)
-        is_same = (positions[:, :, :, None] == positions[:, :1, None]).all(-1)
-        return positions, (is_same & self._pool.is_inside[cases][:, None, None]).any(-1)
 
     def _parts(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """A random part of each image, and its first voxel (batch, d); along shorter axes the whole image."""
@@ -119,10 +112,9 @@ class GlobalToLocalSamples(IterableDataset):
         Either end of an interchangeable pair may be found under either label, so each network learns both.
         """
         size, images = self._settings.local_size, self._images(cases)
-        positions, is_shown = self._truths(cases)
+        positions, is_shown = self._pool.alternative_positions(cases), self._pool.alternatives_shown(cases)
         chosen = torch.randint(positions.shape[1], (len(cases),), generator=self._random)
-        positions, is_shown = (values[torch.arange(len(cases)), chosen] for values in (positions, is_shown))
-        positions = torch.where(is_shown[..., None], positions, torch.nan)
+        positions = torch.where(is_shown[..., None], positions, torch.nan)[torch.arange(len(cases)), chosen]
         offsets = torch.randint(-self._local_reach, self._local_reach, positions.shape, generator=self._random)
         centres = nearest_voxels(positions.nan_to_num() - offsets, images.shape[2:])
         boxes = cut_boxes(
