@@ -62,13 +62,6 @@ class CanonicalVolume:
         """Extent (3,) along i, j, k."""
         return np.array(self.voxels.shape[::-1]) * self.spacing_mm
 
-    def mirrored(self) -> CanonicalVolume:
-        """The mirror image, in a frame whose first axis points the other way."""
-        origin_ijk = self.origin_ijk.copy()
-        origin_ijk[0] = self.voxels.shape[2] - 1 - origin_ijk[0]
-        frame_to_ras = self.frame_to_ras @ np.diag([-1.0, 1.0, 1.0, 1.0])
-        return CanonicalVolume(self.voxels[:, :, ::-1], self.spacing_mm, origin_ijk, frame_to_ras, self.window)
-
 
 def canonical_volume(
     volume: Volume, preprocessing: Preprocessing, window: tuple[float, float] | None = None

@@ -135,29 +135,6 @@ def test_published_number_of_starts_is_six():
     assert random_shapes(SHAPE_MODEL, PINInference(), np.random.default_rng(0)).shape == (6, 3)
 
 
-def first_coordinates(bundle):
-    """Along the frame's first axis, without random starts; exact to half a voxel, because patches are cut at voxels."""
-    detector = load_detector(bundle, "cpu", {"random_initialisations": "0"})
-    frame_to_ras = canonical_volume(volume(), bundle.card.preprocessing).frame_to_ras
-    return apply_affine(np.linalg.inv(frame_to_ras), positions(detector.detect(volume())))[:, 0]
-
-
-def test_mirror_image_is_searched_too_and_counts_as_much():
-    # A starts at -4 mm and moves by 2; B stays at 4 mm. In the mirror image they end at 2 and -4 mm.
-    movement, both = (2.0, 0.0, 0.0), {"mirrored": True}
-    np.testing.assert_allclose(first_coordinates(pin_bundle(movement)), [-2.0, 4.0], atol=0.51)
-    np.testing.assert_allclose(first_coordinates(pin_bundle(movement, inference=both)), [0.0, 0.0], atol=0.51)
-    ends = pin_bundle(movement, inference=both, interchangeable=[["A", "B"]])
-    np.testing.assert_allclose(first_coordinates(ends), [-3.0, 3.0], atol=0.51)
-
-
-def test_single_landmarks_start_at_mirrored_points_in_the_mirror_image():
-    movements = [[2.0, 0.0, 0.0], [-3.0, 0.0, 0.0]]
-    plain = first_coordinates(single_bundle(movements))
-    both = first_coordinates(single_bundle(movements, inference={"mirrored": True}))
-    np.testing.assert_allclose(plain - both, [2.0, -3.0], atol=0.51)
-
-
 def test_without_random_starts_nothing_scatters():
     detection = load_detector(pin_bundle(inference={"random_initialisations": 0}), "cpu").detect(volume())
     np.testing.assert_array_equal(covariances(detection), np.zeros((2, 3, 3)))

@@ -74,16 +74,6 @@ def test_order_and_direction_of_the_axes_change_nothing(spacing_mm, centre, orie
     )
 
 
-@given(orientation=orientations)
-@settings(max_examples=6)
-def test_mirror_image_shows_every_voxel_at_its_place_in_the_patient(orientation):
-    canonical = canonical_volume(random_volume(), Preprocessing(orientation, (1.3, 1.3, 1.3)))
-    mirror_image = canonical.mirrored()
-    np.testing.assert_array_equal(mirror_image.voxels, canonical.voxels[:, :, ::-1])
-    np.testing.assert_allclose(ras_of_voxels(mirror_image), ras_of_voxels(canonical)[:, :, ::-1], atol=1e-9)
-    np.testing.assert_allclose(mirror_image.frame_to_ras[:3, 3], canonical.frame_to_ras[:3, 3])
-
-
 def bright_pair():
     """Two bright pixels, 4 pixels of 0.5 mm from each other, 1 mm from their centre."""
     voxels = np.zeros((1, 9, 9), np.uint8)

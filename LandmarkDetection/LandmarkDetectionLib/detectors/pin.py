@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -20,13 +19,11 @@ from ..preprocessing import CanonicalVolume, canonical_volume
 from ..shape_model import ShapeModel
 from ..volume import Volume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
-from .pin_search import PatchImage, PINInference, PINNetworkSettings, PINSearch, with_ends_matched
+from .pin_search import PatchImage, PINInference, PINNetworkSettings, PINSearch
 from .weights import do_not_fit, loaded_network
 
 DEVIATION = "standard_deviation_mm"
 """PIN-single's tensor, one a landmark, that says how far from the frame's origin its landmark is looked for."""
-_MIRROR = np.array([-1.0, 1.0, 1.0])
-"""What turns positions in a mirror image into those in the volume."""
 
 
 class PINDetector(Detector):
@@ -56,9 +53,11 @@ class PINDetector(Detector):
         generator: np.random.Generator,
     ) -> Located:
         search = self._search
+        image = PatchImage(canonical, search.settings.patch_size, self.device)
         starts = random_shapes(search.shape_model, search.inference, generator)
-        views = [(image, starts) for image in _images(canonical, search, self.device)]
-        finals, path = _found(search, views, lambda done: progress(done, "Moving the landmarks"), cancelled)
+        finals, path = search.run(
+            image, starts, progress=lambda done: progress(done, "Moving the landmarks"), cancelled=cancelled
+        )
         return Located(finals.mean(0), _spread(finals), path)
 
     def shape_space_error_mm(self, volume: Volume, landmarks: LandmarkSet) -> NDArray[np.float64]:
@@ -94,15 +93,14 @@ class PINSingleDetector(Detector):
         generator: np.random.Generator,  # noqa: ARG002 - the published starting points are fixed
     ) -> Located:
         starts = grid_of_starts(canonical, self.card.dimension)
-        images = _images(canonical, self._searches[0], self.device)
-        views = list(zip(images, (starts, starts * _MIRROR), strict=False))
+        image = PatchImage(canonical, self._searches[0].settings.patch_size, self.device)
         positions, covariances, paths = [], [], []
         for index, (search, definition) in enumerate(zip(self._searches, self.card.landmarks, strict=True)):
 
             def report(done: float, index: int = index, label: str = definition.label) -> None:
                 progress((index + done) / len(self._searches), f"Looking for {label}")
 
-            finals, path = _found(search, views, report, cancelled)
+            finals, path = search.run(image, starts, progress=report, cancelled=cancelled)
             positions.append(finals.mean(0))
             covariances.append(_spread(finals))
             paths.append(path)
@@ -127,38 +125,6 @@ def grid_of_starts(canonical: CanonicalVolume, dimension: int) -> FloatArray:
         steps = steps[steps[:, 2] == 0]
     centre = (np.array(canonical.voxels.shape[::-1]) - 1) / 2 - canonical.origin_ijk
     return centre * canonical.spacing_mm + steps * canonical.size_mm / 4
-
-
-def _images(canonical: CanonicalVolume, search: PINSearch, device: torch.device) -> list[PatchImage]:
-    """The volume and, where it is to be searched too, its mirror image."""
-    seen = [canonical, canonical.mirrored()] if search.inference.mirrored else [canonical]
-    return [PatchImage(one, search.settings.patch_size, device) for one in seen]
-
-
-def _found(
-    search: PINSearch,
-    views: list[tuple[PatchImage, FloatArray]],
-    progress: Callable[[float], None],
-    cancelled: CancelledCallback,
-) -> tuple[FloatArray, FloatArray]:
-    """Final positions (views * starts, n, 3), and the path in the first view.
-
-    Args:
-        search: to run.
-        views: the volume and its starting mode weights, then perhaps its mirror image and those of that.
-        progress: called with a fraction from 0 to 1.
-        cancelled: asked between network calls.
-    """
-    finals, paths = [], []
-    for index, (image, starts) in enumerate(views):
-
-        def report(done: float, index: int = index) -> None:
-            progress((index + done) / len(views))
-
-        ends, path = search.run(image, starts, progress=report, cancelled=cancelled)
-        finals.append(ends if index == 0 else ends * _MIRROR)
-        paths.append(path)
-    return with_ends_matched(np.concatenate(finals)[None], search.interchangeable)[0], paths[0]
 
 
 def patches_per_landmark(dimension: int) -> int:

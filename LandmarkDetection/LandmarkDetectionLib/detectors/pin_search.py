@@ -57,9 +57,6 @@ class PINInference:
     tolerance_mm: float = 0.05
     """A search by rule B or C ends when no landmark of any initialisation moves farther than this in one iteration;
     one by rule A, when every initialisation goes back and forth."""
-    mirrored: bool = False
-    """Whether the mirror image is searched as well, because a search errs otherwise there; only for anatomy that was
-    trained mirrored too."""
 
     def __post_init__(self) -> None:
         for name in ("random_initialisations", "initial_range_sd", "iterations"):
