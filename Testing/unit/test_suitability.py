@@ -29,9 +29,7 @@ def test_a_volume_as_in_training_raises_no_doubt(card):
 
 
 def test_a_picture_is_refused_to_a_model_for_volumes(card):
-    with pytest.raises(
-        LandmarkDetectionError, match=r"volumes \(3D\), and this image has 30x30x1 voxels"
-    ):
+    with pytest.raises(LandmarkDetectionError, match=r"volumes \(3D\), and this image has 30x30x1 voxels"):
         check_dimension(volume(30, 30, 1), card)
 
 
