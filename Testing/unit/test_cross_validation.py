@@ -43,7 +43,7 @@ def dataset(tmp_path_factory) -> Path:
 def trained(dataset, tmp_path_factory) -> Path:
     """The folder of a model trained with three folds."""
     folder = tmp_path_factory.mktemp("trained")
-    train_folds(dataset, folder / "model", recipe(folder, 100))
+    train_folds(dataset, folder / "model", recipe(folder, 40))
     return folder / "model"
 
 
@@ -108,7 +108,7 @@ def test_reports_judge_whole_and_cut_volumes_by_the_other_folds(trained):
     whole, short = (json.loads((folder / part / "report.json").read_text()) for part in ("", "cut-short"))
     assert (whole["model"]["name"], whole["split"], whole["cases"]) == ("model", "3 folds", HELD_OUT)
     assert whole["uncertainty"]["radius90"]["points"] == HELD_OUT * len(LABELS)
-    assert 0.5 < whole["uncertainty"]["radius90"]["coverage"] <= 1.0
+    assert 0.6 < whole["uncertainty"]["radius90"]["coverage"] <= 1.0
     assert (short["split"], short["cases"]) == ("3 folds, cut short", HELD_OUT)
     assert short["absence"]["absent"] == HELD_OUT
     assert (folder / "index.html").exists()

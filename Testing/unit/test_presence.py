@@ -6,12 +6,17 @@ import math
 
 import numpy as np
 import pytest
+from blob_dataset import blob_case, write_blob_dataset, write_recipe
 
 from LandmarkDetectionLib.detectors.calibrated import calibrated
 from LandmarkDetectionLib.detectors.presence import probability_inside
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.evaluation.cropping import short_volume
 from LandmarkDetectionLib.geometry import apply_affine, rotation_matrix
 from LandmarkDetectionLib.landmarks import DetectedLandmark
+from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.models.calibration import Calibration
+from LandmarkDetectionLib.training.run import train
 from LandmarkDetectionLib.volume import Volume
 
 SIZE = (10, 8, 6)
@@ -137,3 +142,20 @@ def test_uncertainty_as_calibrated_decides_on_presence():
     outside = landmark((10.5, 4, 3), deviation_mm=0.1)
     assert presence(outside) < 1e-9
     assert presence(outside, CALIBRATION) > 0.2
+
+
+def test_a_model_that_learnt_from_cut_volumes_flags_what_is_cut_off(tmp_path):
+    """PIN has no evidence but the place: the blobs that are left tell where the one lay that is not."""
+    changes = {"optimisation": {"steps": 300, "minutes": 9.0, "pool_size": 48}, "augmentation": {"cut_short": 0.5}}
+    config = write_recipe(tmp_path / "recipe.json", **changes)
+    dataset = write_blob_dataset(tmp_path / "blobs")
+    train(dataset, "pin", tmp_path / "model", preset="quick", config=config, device="cpu")
+    detector = load_detector(load_bundle(tmp_path / "model"), "cpu")
+    flags = {True: [], False: []}
+    for seed in range(20, 50):
+        whole, truth = blob_case(seed)
+        rest = short_volume(str(seed), whole, truth, 0)
+        for mark, is_shown in zip(detector.detect(rest).landmarks, rest.contains(truth.to_array()), strict=True):
+            flags[bool(is_shown)].append(mark.missing)
+    assert np.mean(flags[False]) > 0.3, "recall"
+    assert np.mean(flags[True]) < 0.1, "false alarms"
