@@ -135,7 +135,7 @@ def timed_parts(volume: Volume) -> tuple[dict[str, Timed], dict[str, float]]:
         LOCAL_LAYERS: for_each(LayerCall.__call__, local_layers),
         GROUPED: lambda: groups(channels),
         FRAME: lambda: windowed_bytes(canonical_volume(volume, bundle.card.preprocessing)),
-        DECODING: lambda: find_peaks(heatmaps, detector.settings.sigma, sub_voxel=True),
+        DECODING: lambda: find_peaks(heatmaps[:-1], sub_voxel=True),
         PATCHES: lambda: PatchSource(voxels, window, detector.settings.patch_size, grid, CPU).around(positions_mm),
     }
     gflop, local_gflop = (sum(layer.gflop for layer in calls) for calls in (layers, local_layers))

@@ -63,6 +63,7 @@ def bundle(dimension=3, labels=("spot", "hole"), network=None, inference=None, m
     for index, local in enumerate(networks.local):
         local.displacement[-1].bias.data = torch.tensor([*(moves or (0.0, 0.0, 0.0))][:dimension][::-1])
         local.residual_covariance *= index + 1.0
+    networks.coarse.usual_heat[:] = 1.0
     return ModelBundle(ModelCard.from_json(content), networks.state_dict(), None, "0" * 64)
 
 
@@ -153,37 +154,33 @@ def test_each_network_sees_its_own_patch():
     assert dark == 0.0
 
 
-def test_evidence_is_large_where_the_heat_is_and_small_where_the_background_is():
-    """At the spot's peak the heat is 1 and the background 0; a dark hole has the heat 1 like the background."""
+def with_usual_heat(*heat: float) -> ModelBundle:
     model = bundle()
-    there, unclear = load_detector(model, "cpu").detect(spot((18.5, 22.5, 14.5))).landmarks
-    assert there.evidence > 3.0
-    assert unclear.evidence == pytest.approx(0.0, abs=0.01)
+    model.tensors["coarse.usual_heat"] = torch.tensor(heat)
+    return model
 
 
-def test_covariance_is_that_of_the_residuals_scaled_by_the_spread_of_the_heat():
-    narrow, wide = (
-        [
-            mark.covariance_ras
-            for mark in load_detector(bundle(), "cpu").detect(spot((18.5, 22.5, 14.5), sigma=s)).landmarks
-        ]
-        for s in (3.0, 6.0)
-    )
-    # In square millimetres, of residuals that are alike in voxels along all axes.
-    proportions = np.diag(narrow[0]) / narrow[0][0, 0]
-    np.testing.assert_allclose(proportions, np.square(SPACING_MM), rtol=1e-3)
-    assert wide[0][0, 0] > 1.3 * narrow[0][0, 0]
-    # A spot of sigma 3 is one of 1.5 in voxels of the first stage, as it was taught to be, but for what lies beyond
-    # two standard deviations.
-    assert 0.6 < narrow[0][0, 0] < 1.0
+def marks_of(model: ModelBundle):
+    """In an image whose peaks both have a heat of 1."""
+    return load_detector(model, "cpu").detect(spot((18.5, 22.5, 14.5))).landmarks
 
 
-def test_residuals_of_the_landmarks_are_their_own():
-    marks = load_detector(bundle(labels=("spot", "hole")), "cpu").detect(spot((18.5, 22.5, 14.5))).landmarks
-    detector = load_detector(bundle(), "cpu")
-    residuals = [local.residual_covariance.float() for local in detector.local]
-    torch.testing.assert_close(residuals, [torch.eye(3), 2.0 * torch.eye(3)])
-    assert all(np.isfinite(mark.covariance_ras).all() for mark in marks)
+def test_evidence_is_the_logit_of_the_share_of_the_usual_heat():
+    """All of it counts as 99 %."""
+    there, doubtful = marks_of(with_usual_heat(0.5, 4.0))
+    assert there.evidence == pytest.approx(np.log(2.0 / 0.01), abs=0.02)
+    assert doubtful.evidence == pytest.approx(np.log(0.25 / 0.75), abs=0.02)
+    assert there.presence > 0.99
+    assert doubtful.presence < 0.3
+
+
+def test_covariance_is_that_of_the_residuals_scaled_by_the_lack_of_heat():
+    """Residuals are 1 and 2 square voxels; a quarter of the usual heat says 4^(2/3) = 2.52 times the variance."""
+    first, second = (mark.covariance_ras for mark in marks_of(with_usual_heat(1.0, 1.0)))
+    np.testing.assert_allclose(first, np.diag(np.square(SPACING_MM)), rtol=0.02, atol=1e-6)
+    np.testing.assert_allclose(second, 2.0 * np.diag(np.square(SPACING_MM)), rtol=0.02, atol=1e-6)
+    uncertain = marks_of(with_usual_heat(4.0, 1.0))[0].covariance_ras
+    np.testing.assert_allclose(uncertain, 4.0 ** (2 / 3) * np.diag(np.square(SPACING_MM)), rtol=0.02, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])

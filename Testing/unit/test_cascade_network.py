@@ -149,3 +149,13 @@ def test_the_residual_covariance_goes_towards_that_of_the_errors():
         network.follow(errors)
     torch.testing.assert_close(network.residual_covariance, torch.tensor([[2.0, 0.0], [0.0, 0.5]]))
     assert "residual_covariance" in network.state_dict()
+
+
+def test_the_usual_heat_goes_towards_that_of_the_landmarks_shown():
+    network = unet(landmarks=3)
+    heat = torch.tensor([[0.5, 0.2, 9.0], [0.7, 9.0, 9.0]])
+    is_shown = torch.tensor([[True, True, False], [True, False, False]])
+    network.follow(heat, is_shown)
+    # From one a hundredth of the way to 0.6, 0.2 and nothing known.
+    torch.testing.assert_close(network.usual_heat, torch.tensor([0.996, 0.992, 1.0]))
+    assert "usual_heat" in network.state_dict()

@@ -15,7 +15,7 @@ from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.networks.cascade import CascadeNetwork, initialise_cascade
 from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.training.augmentation import Augmentation, Augmenter
-from LandmarkDetectionLib.training.cascade_learner import CascadeLearner, hottest_alternatives
+from LandmarkDetectionLib.training.cascade_learner import CascadeLearner, heat_at
 from LandmarkDetectionLib.training.cascade_samples import CascadeSamples
 from LandmarkDetectionLib.training.cases import TrainingCase
 from LandmarkDetectionLib.training.heatmaps import target_heatmaps, weighted_squared_error
@@ -201,14 +201,27 @@ def test_ends_that_cannot_be_told_apart_are_shown_to_the_networks_of_both():
 
 
 def test_the_first_stage_learns_the_assignment_where_it_is_hottest():
-    heatmaps = torch.zeros(3, 3, 4, 4)
-    ends = torch.tensor([[1.0, 1.0], [2.0, 3.0]])
-    positions = torch.stack([ends, ends.flip(0)]).expand(3, 2, 2, 2)
-    is_shown = torch.ones(3, 2, 2, dtype=torch.bool)
-    heatmaps[1, 0, 2, 3], heatmaps[1, 1, 1, 1] = 0.4, 0.3
-    heatmaps[2, 0, 1, 1], heatmaps[2, 1, 2, 3] = 0.4, 0.3
-    # Without any heat the labels stay as they are.
-    assert hottest_alternatives(heatmaps, positions, is_shown).tolist() == [0, 1, 0]
+    """Heat at the places of A for B, and at those of B for A: as much loss as if the labels were swapped."""
+    samples = samples_of(pool_of(interchangeable=[("A", "B")]))
+    batch = next(iter(samples))
+    swapped = dataclasses.replace(batch, positions=batch.positions[:, [1, 0]], is_shown=batch.is_shown[:, [1, 0]])
+    network, as_given = learned(samples, batch)
+    _, otherwise = learned(samples, swapped)
+    truth = target_heatmaps(batch.positions[:1, 1], batch.is_shown[:1, 1], (8, 8, 8), 1.0, 1.0)
+    network.coarse.output.forward = lambda features: truth.expand(len(features), -1, -1, -1, -1).contiguous()
+    _, right_either_way = learned(samples, batch, network)
+    _, again = learned(samples, swapped, network)
+    assert right_either_way.item() == pytest.approx(again.item())
+    assert right_either_way.item() < min(as_given.item(), otherwise.item())
+
+
+def test_heat_is_read_in_the_voxels_nearest_to_the_positions():
+    heatmaps = torch.arange(2 * 3 * 4 * 5.0).view(2, 3, 4, 5)
+    positions = torch.tensor([[[[0.4, 1.6], [3.0, 4.0]]], [[[9.0, -2.0], [math.nan, math.nan]]]])
+    heat = heat_at(heatmaps, positions)
+    assert heat.shape == (2, 1, 2)
+    assert heat[0, 0].tolist() == [heatmaps[0, 0, 0, 2], heatmaps[0, 1, 3, 4]]
+    assert heat[1, 0, 0] == heatmaps[1, 0, 3, 0]
 
 
 def test_a_batch_goes_to_a_device_whole():

@@ -22,10 +22,13 @@ from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .boxes import cut_boxes, nearest_voxels, pad_for_boxes
 from .grid import Grid
-from .heatmap_decoding import Peaks, find_peaks
+from .heatmap_decoding import find_peaks
 from .mean_pooling import LARGEST_RATIO, mean_pooled
 from .weights import Network, do_not_fit, loaded_network
 from .windowed_image import as_network_input, windowed_bytes
+
+_LEAST_HEAT = 0.01
+"""Less heat, and a smaller share of it, count as this."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,11 @@ class CascadeInference:
 class CascadeDetector(Detector):
     """The two stages of the cascade, on volumes and pictures.
 
-    A landmark's covariance is that of the second stage's errors in training, larger or smaller as the heat of the first
-    stage is more or less spread around its peak than it was taught to be. The evidence that it is in the image is the
-    logarithm of the ratio of its own heat at the peak to that of the background.
+    Heat that is spread over more places is lower: a Gaussian spot in a place that is uncertain by a variance t is on
+    average one of variance sigma^2 + t, and its peak lower by the power d / 2 of the ratio of the two. So a landmark's
+    covariance is that of the second stage's errors in training, times the power 2 / d of the ratio of the heat that the
+    first stage usually has at the landmark to that of the peak found. The evidence that the landmark is in the image is
+    the logit of the share of its usual heat that the peak has.
     """
 
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
@@ -142,8 +147,8 @@ class CascadeDetector(Detector):
         voxels, window = windowed_bytes(canonical)
         progress(0.0, "Looking at the whole image")
         with torch.inference_mode():
-            peaks = self._peaks(voxels, window)
-            path_mm = [grid.pooled(self.settings.pooling).frame_from_voxels(peaks.positions.cpu().numpy())]
+            peaks, shares = self._peaks(voxels, window)
+            path_mm = [grid.pooled(self.settings.pooling).frame_from_voxels(peaks)]
             patches = PatchSource(voxels, window, self.settings.patch_size, grid, self.device)
             for refinement in range(self.inference.refinements):
 
@@ -151,15 +156,23 @@ class CascadeDetector(Detector):
                     progress(0.5 + 0.5 * (refinement + share) / self.inference.refinements, f"Refining {label}")
 
                 path_mm.append(self._refined(patches, path_mm[-1], report, cancelled))
-            covariances = grid.frame_covariances(self._covariances(peaks).cpu().numpy())
-        return Located(path_mm[-1], covariances, np.stack(path_mm), peaks.logits.cpu().double().numpy())
+        residuals = np.stack([network.residual_covariance.double().cpu().numpy() for network in self.local])
+        scale = (1.0 / shares) ** (2.0 / self.card.dimension)
+        return Located(
+            path_mm[-1],
+            grid.frame_covariances(scale[:, None, None] * residuals),
+            np.stack(path_mm),
+            np.log(shares / np.maximum(1.0 - shares, _LEAST_HEAT)),
+        )
 
-    def _peaks(self, voxels: NDArray[np.uint8], window: tuple[int, int]) -> Peaks:
-        """What the first stage finds, in voxels of its own."""
+    def _peaks(self, voxels: NDArray[np.uint8], window: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+        """What the first stage finds: positions (n, d) in voxels of its own, and the shares (n,) of the usual heat."""
         coarse = torch.from_numpy(mean_pooled(voxels, self.settings.pooling, window, self.card.dimension))
         images = coarse[None] if self.card.dimension == 2 else coarse[None, None]
         heatmaps = self.coarse(as_network_input(images.to(self.device)))[0]
-        return find_peaks(heatmaps, self.settings.sigma, sub_voxel=self.inference.decoding == "sub-voxel")
+        peaks, heat = find_peaks(heatmaps[:-1], sub_voxel=self.inference.decoding == "sub-voxel")
+        shares = (heat / self.coarse.usual_heat.float().clamp(min=_LEAST_HEAT)).clamp(min=_LEAST_HEAT)
+        return peaks.cpu().double().numpy(), shares.cpu().double().numpy()
 
     def _refined(
         self,
@@ -180,11 +193,6 @@ class CascadeDetector(Detector):
         if self.settings.counted_from == "patch":
             return patches.grid.frame_from_voxels(voxels + moved)
         return patches.grid.frame_from_voxels(patches.grid.voxels_from_frame(positions_mm) + moved)
-
-    def _covariances(self, peaks: Peaks) -> Tensor:
-        """Covariances (n, d, d) in square voxels, array order."""
-        residuals = torch.stack([network.residual_covariance.float() for network in self.local])
-        return residuals * (peaks.variances / self.settings.sigma**2)[:, None, None]
 
 
 class PatchSource:

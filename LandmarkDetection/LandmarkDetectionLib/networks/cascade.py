@@ -38,6 +38,9 @@ class HeatmapUNet(nn.Module):
         widths: channels of each level, the finest first; at least four.
         is_normalised: whether batch normalisation, which the paper does not mention, follows each convolution; in
             detection it is folded into it.
+
+    Attributes:
+        usual_heat: (n,) of the landmarks at their true positions, as it was towards the end of the training.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class HeatmapUNet(nn.Module):
             convolution(dimension)(width, landmarks + 1, 1) for width in reversed(widths[1 : 1 + SIDE_PATHS])
         )
         self.output = convolution(dimension)(widths[0], landmarks + 1, 1)
+        self.register_buffer("usual_heat", torch.ones(landmarks))
 
     def forward(self, images: Tensor) -> Tensor:
         """Heatmaps (batch, n + 1, ...) of images (batch, 1, ...) of any size."""
@@ -85,6 +89,12 @@ class HeatmapUNet(nn.Module):
         for path, level in zip(self.side_paths, levels[-SIDE_PATHS:], strict=True):
             outputs.append(functional.interpolate(path(level), finest.shape[2:], mode=_LINEAR[self._dimension]))
         return outputs
+
+    def follow(self, heat: Tensor, is_shown: Tensor) -> None:
+        """Let the usual heat follow that (batch, n) of a training batch, where the landmark (batch, n) is shown."""
+        shown = is_shown.sum(0)
+        current = torch.where(is_shown, heat, 0.0).sum(0) / shown.clamp(min=1)
+        self.usual_heat.lerp_(torch.where(shown > 0, current, self.usual_heat), _FOLLOWED_SHARE)
 
     def _decoded(self, images: Tensor) -> list[Tensor]:
         """Features of every level, the coarsest first, of images with zeros at their far ends.

@@ -53,9 +53,14 @@ class CascadeLearner:
         return {name: value.detach().cpu() for name, value in self.network.state_dict().items()}
 
     def _heatmap_loss(self, batch: CascadeBatch) -> Tensor:
+        """Loss of the first stage; interchangeable labels are assigned as its own heat is greater, or else as given."""
         outputs = self.network.coarse.with_side_paths(batch.images)
-        chosen = torch.arange(len(batch.images)), hottest_alternatives(outputs[0], batch.positions, batch.is_shown)
+        heat = heat_at(outputs[0].detach(), batch.positions)
+        # Else a network that cannot tell two ends apart would learn half of the heat at each, under both labels.
+        hottest = torch.where(batch.is_shown, heat, 0.0).sum(-1).argmax(1)
+        chosen = torch.arange(len(hottest)), hottest
         positions, is_shown = batch.positions[chosen], batch.is_shown[chosen]
+        self.network.coarse.follow(heat[chosen], is_shown)
         settings, sides = self._settings, outputs[0].shape[2:]
         target = target_heatmaps(positions, is_shown, sides, settings.sigma, settings.height)
         is_placed = torch.isfinite(positions).all(-1)
@@ -78,18 +83,14 @@ class CascadeLearner:
         return torch.stack(distances).sum() / is_known.sum().clamp(min=1)
 
 
-def hottest_alternatives(heatmaps: Tensor, positions: Tensor, is_shown: Tensor) -> Tensor:
-    """Index (batch,) of the assignment of interchangeable labels whose places are the hottest; the first if all are.
-
-    Else a network that cannot tell two ends apart would learn half of the heat at each, under both labels.
+def heat_at(heatmaps: Tensor, positions: Tensor) -> Tensor:
+    """Heat (batch, alternatives, n) of the landmarks in the voxels nearest to positions, anything where these are NaN.
 
     Args:
         heatmaps: (batch, n + 1, ...).
-        positions: (batch, alternatives, n, d) in their voxels and array order, NaN where missing.
-        is_shown: (batch, alternatives, n).
+        positions: (batch, alternatives, n, d) in their voxels and array order.
     """
     voxels = nearest_voxels(positions.nan_to_num(), heatmaps.shape[2:])
     cases = torch.arange(len(voxels), device=voxels.device)[:, None, None]
     landmarks = torch.arange(voxels.shape[2], device=voxels.device)
-    heat = heatmaps.detach()[(cases, landmarks, *voxels.unbind(-1))].float()
-    return torch.where(is_shown, heat, 0.0).sum(-1).argmax(1)
+    return heatmaps[(cases, landmarks, *voxels.unbind(-1))].float()

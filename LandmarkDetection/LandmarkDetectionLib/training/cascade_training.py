@@ -128,7 +128,7 @@ _POSE_AND_LOOK = {
 _SHORT = {
     "augmentation": _POSE_AND_LOOK,
     "network": {"patch_size": 24, "local_widths": [8, 16, 32, 64], "is_normalised": True},
-    "inference": {"decoding": "sub-voxel"},
+    "inference": {"decoding": "sub-voxel", "refinements": 2},
     "method": {"patches_per_image": 4},
 }
 PRESETS: dict[str, dict[str, Any]] = {
