@@ -70,7 +70,7 @@ def paper_size_bundle(passes: int, last_scale: str = "separate") -> ModelBundle:
     torch.manual_seed(0)
     networks = SETTINGS.networks(3, 1)
     for network in networks:
-        initialise_locnet(network)
+        initialise_locnet(network, 1000)
     card = ModelCard(
         name="paper-size",
         version="1",

@@ -90,7 +90,7 @@ def test_gradient_of_a_finer_scale_in_the_coarser_estimate_is_that_of_finite_dif
     torch.manual_seed(0)
     settings = MultiscaleLocNetSettings(pooling=(2, 1), crop_size=8, widths=(4, 8), heatmap=heatmap)
     network = settings.networks(3, 1)[1]
-    initialise_locnet(network)
+    initialise_locnet(network, 1000)
     network.double()
     volumes = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 20), dtype=np.uint8)
     fine = scale_images(volumes, settings.pooling, 3)[1]
@@ -113,7 +113,7 @@ def test_the_loss_of_the_finest_scale_reaches_the_coarsest_network():
     settings = MultiscaleLocNetSettings(pooling=(2, 1), crop_size=8, widths=(4, 8))
     networks = settings.networks(3, 1)
     for network in networks:
-        initialise_locnet(network)
+        initialise_locnet(network, 1000)
     volumes = np.random.default_rng(0).integers(0, 256, (1, 20, 20, 20), dtype=np.uint8)
     coarse, fine = scale_images(volumes, settings.pooling, 3)
     estimates = coarse_sighting(networks[0], coarse).positions

@@ -50,7 +50,7 @@ def bundle(dimension=3, labels=("A", "B"), network=None, inference=None, seed=0)
     torch.manual_seed(seed)
     networks = settings_of(network).networks(dimension, len(labels))
     for one in networks:
-        initialise_locnet(one)
+        initialise_locnet(one, 1000)
         if network["widths"] == [1]:
             see_brightness_alone(one)
     return ModelBundle(ModelCard.from_json(content), networks.state_dict(), None, "0" * 64)

@@ -17,7 +17,7 @@ def published() -> LocNet:
     """One landmark in 3D."""
     torch.manual_seed(0)
     network = LocNet(3, 1)
-    initialise_locnet(network)
+    initialise_locnet(network, 1000)
     return network.eval()
 
 
@@ -57,8 +57,18 @@ def test_rectified_heatmaps_do_not_begin_empty():
     for seed in range(5):
         torch.manual_seed(seed)
         network = LocNet(3, 20, (4, 8))
-        initialise_locnet(network)
+        initialise_locnet(network, 1000)
         assert torch.all(network.weights(network(torch.rand(1, 1, 16, 16, 16))).amax((2, 3, 4)) > 0)
+
+
+def test_softmax_heatmaps_begin_undecided_between_the_image_and_nowhere():
+    logits = []
+    for seed in range(20):
+        torch.manual_seed(seed)
+        network = LocNet(3, 5, (4, 8), "softmax")
+        initialise_locnet(network, 16**3)
+        logits.append(network(torch.rand(1, 1, 16, 16, 16)).flatten(2).logsumexp(2))
+    assert torch.cat(logits).median().abs() < 1.0
 
 
 def test_softmax_heatmap_is_a_softmax_over_the_voxels():
@@ -104,7 +114,7 @@ def test_network_moves_with_the_image_by_whole_periods_of_its_pooling(shift):
     """Without biases the empty part of the image stays empty, as the paper's claim assumes."""
     torch.manual_seed(2)
     network = LocNet(3, 1, (2, 3, 3, 4))
-    initialise_locnet(network)
+    initialise_locnet(network, 1000)
     image = torch.zeros(1, 1, 96, 96, 96)
     image[:, :, 46:52, 46:52, 46:52] = torch.rand(6, 6, 6)
     with torch.inference_mode():

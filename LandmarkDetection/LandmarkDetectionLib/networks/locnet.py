@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -93,14 +94,21 @@ class LocNet(nn.Module):
         return self.output.weight.dtype
 
 
-def initialise_locnet(network: LocNet) -> None:
-    """He initialisation; the last weights positive like the features they weight, so that no heatmap begins empty."""
+def initialise_locnet(network: LocNet, voxels: int) -> None:
+    """He initialisation, after which no landmark begins where it is hard to learn from.
+
+    Rectified heatmaps must not be empty: the last weights are positive like the features they weight. Softmax ones
+    begin with as much for "nowhere" as for all of `voxels` voxels together, about the number in an image.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    network.output.weight.data.abs_()
+    if network.heatmap == "relu":
+        network.output.weight.data.abs_()
+    else:
+        nn.init.constant_(network.output.bias, -math.log(voxels))
 
 
 def in_single_precision(values: Tensor) -> Tensor:

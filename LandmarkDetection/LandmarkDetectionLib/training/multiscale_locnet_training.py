@@ -61,7 +61,7 @@ def _networks(job: TrainingJob, settings: MultiscaleLocNetSettings) -> nn.Module
     torch.manual_seed(job.seed)
     networks = settings.networks(job.card.dimension, len(job.card.landmarks))
     for network in networks:
-        initialise_locnet(network)
+        initialise_locnet(network, settings.crop_size**job.card.dimension)
     if job.initial is not None:
         start_from(networks, job.initial)
     return networks.to(memory_format=torch.channels_last if job.card.dimension == 2 else torch.channels_last_3d)
