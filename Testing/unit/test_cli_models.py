@@ -84,6 +84,7 @@ def test_a_card_names_its_landmarks_planes_and_limits(bundle):
     assert all(label in shown for label in LABELS)
     assert all(words in shown for words in ("axial from below", "Finds nothing.", "Apache-2.0", "not measured"))
     assert "not a medical device" in shown
+    assert "90 % within 3.5 to 3.5 mm, by landmark; 9 cases, split conformal" in shown
 
 
 @pytest.mark.parametrize("action", ["import", "verify", "remove"])

@@ -101,6 +101,7 @@ def _described(card: ModelCard) -> str:
         "planes": ", ".join(plane.name for plane in card.planes),
         "measures": ", ".join(measurement.name for measurement in card.measurements),
         "accuracy": "; ".join(_accuracy(accuracy) for accuracy in card.accuracy) or "not measured",
+        "calibrated": _calibration(card),
         "trained on": f"{training.cases} cases of {training.data} ({training.licence}). {training.notes}",
         "rotations": f"up to {card.rotation_range_deg:g} degrees from the usual pose",
         "limitations": card.limitations,
@@ -126,4 +127,15 @@ def _accuracy(accuracy: Accuracy) -> str:
     return (
         f"{accuracy.dataset} {accuracy.split}, {accuracy.cases} cases: mean error {accuracy.mre_mm:.2f} mm{baseline}, "
         f"median {accuracy.median_mm:.2f} mm, SD {accuracy.sd_mm:.2f} mm"
+    )
+
+
+def _calibration(card: ModelCard) -> str:
+    calibration = card.calibration
+    if calibration is None or not calibration.radius90_mm:
+        return "no: how far off a landmark may be is the method's own guess"
+    radii_mm = calibration.radius90_mm.values()
+    return (
+        f"90 % within {min(radii_mm):.1f} to {max(radii_mm):.1f} mm, by landmark; {calibration.cases} cases, "
+        f"{calibration.method}"
     )
