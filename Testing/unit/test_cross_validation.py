@@ -142,12 +142,13 @@ def begun(dataset, tmp_path):
     work = work_of(tmp_path / "model")
     plan_folds(Dataset.load(dataset), FOLDS, work, seed=0)
     (work / "fold-1").mkdir()
+    (work / "cross-validation").mkdir()
     return tmp_path / "model"
 
 
 def test_a_new_training_forgets_the_folds_of_an_old_one(begun, dataset, tmp_path):
     train(dataset, "pin", begun, preset="quick", config=recipe(tmp_path, 2), device="cpu")
-    assert not list(work_of(begun).glob("fold*"))
+    assert not [*work_of(begun).glob("fold*"), *work_of(begun).glob("cross*")]
 
 
 def test_folds_that_were_divided_otherwise_are_not_resumed(begun, dataset, tmp_path):

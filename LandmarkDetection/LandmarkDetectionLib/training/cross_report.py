@@ -18,9 +18,9 @@ from ..files.dataset import Dataset
 from ..landmarks import Detection
 from ..models.calibration import Calibration
 from .calibration import HeldOut, fit_calibration
-from .cross_validation import FoldResult
+from .cross_validation import REPORT_FOLDER, FoldResult
 
-REPORT_FOLDER, SHORT_FOLDER = "cross-validation", "cut-short"
+SHORT_FOLDER = "cut-short"
 
 
 def calibration_of(results: Sequence[FoldResult]) -> Calibration:

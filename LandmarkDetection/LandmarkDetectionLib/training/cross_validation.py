@@ -25,6 +25,7 @@ from .calibration import HeldOut
 from .cases import CaseReader, TrainingCase
 from .folds import Fold, assign_folds
 
+REPORT_FOLDER = "cross-validation"
 _PLAN_FILE = "folds.json"
 
 
@@ -49,7 +50,7 @@ class FoldResult:
 def forget_folds(folder: Path) -> None:
     """Remove what an earlier training left about folds, lest a later resume take it for its own."""
     (folder / _PLAN_FILE).unlink(missing_ok=True)
-    for leftover in folder.glob("fold-*"):
+    for leftover in [*folder.glob("fold-*"), *folder.glob(REPORT_FOLDER)]:
         shutil.rmtree(leftover)
 
 
