@@ -32,9 +32,9 @@ NETWORK = {
 }
 RECIPE = {
     "optimisation": {
-        "steps": 120,
+        "steps": 80,
         "minutes": 2.0,
-        "validate_every": 60,
+        "validate_every": 40,
         "learning_rate": 0.05,
         "batch_size": 4,
         "pool_size": 8,
@@ -42,7 +42,7 @@ RECIPE = {
     "augmentation": {"rotation_deg": 0.0, "scale": 0.0, "stretch": 0.0, "gamma": 0.0, "noise": 0.0},
     "preprocessing": {"spacing_mm": [1.0, 1.0, 1.0], "centre": "content"},
     "network": NETWORK,
-    "method": {"part_size": 20, "local_batch_size": 4},
+    "method": {"part_size": 20, "local_batch_size": 4, "classification_weight": 10.0},
 }
 
 

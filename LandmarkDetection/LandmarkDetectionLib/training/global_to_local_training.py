@@ -51,36 +51,41 @@ class GlobalToLocalTraining:
 
 _SHORT = {
     "augmentation": {"rotation_deg": 10.0, "scale": 0.1, "stretch": 0.05, "gamma": 0.4, "noise": 0.05},
-    "network": {"widths": [32, 64, 128, 128], "pairs": [1, 2, 2, 1], "head_width": 128},
+    "network": {
+        "widths": [32, 64, 128, 128],
+        "pairs": [1, 2, 2, 1],
+        "head_width": 128,
+        "local_widths": [16, 32],
+        "local_head_width": 32,
+    },
     "inference": {"local_passes": 2},
 }
+_SHORT_OPTIMISATION = {"steps": 100_000, "learning_rate": 5e-3}
+_SHORT_CHOICES = {"local_reach": 6, "classification_weight": 20.0}
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {
         **_SHORT,
-        "network": {**_SHORT["network"], "local_widths": [16, 32], "local_head_width": 32},
         "optimisation": {
-            "steps": 100_000,
+            **_SHORT_OPTIMISATION,
             "minutes": 4.0,
             "batch_size": 4,
-            "learning_rate": 5e-3,
             "validate_every": 100,
             "pool_size": 96,
             "renew_every": 4,
         },
-        "method": {"local_batch_size": 2, "local_reach": 6, "classification_weight": 20.0},
+        "method": {**_SHORT_CHOICES, "local_batch_size": 2},
     },
     "standard": {
         **_SHORT,
         "augmentation": {**_SHORT["augmentation"], "elastic_mm": 3.0, "cut_short": 0.2},
         "optimisation": {
-            "steps": 100_000,
+            **_SHORT_OPTIMISATION,
             "minutes": 50.0,
-            "batch_size": 4,
-            "learning_rate": 5e-3,
+            "batch_size": 2,
             "validate_every": 400,
-            "renew_every": 2,
+            "renew_every": 3,
         },
-        "method": {"local_batch_size": 2, "local_reach": 6, "classification_weight": 20.0},
+        "method": {**_SHORT_CHOICES, "local_batch_size": 4},
     },
     "paper": {
         "optimisation": {
@@ -93,6 +98,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         },
     },
 }
+"""The short ones have fewer and narrower layers, and learn sooner what is rare."""
 
 
 def train_global_to_local(job: TrainingJob) -> TrainedModel:
