@@ -31,7 +31,7 @@ class MultiscaleLocNetInference:
             that or a pass of its own) and their covariance its uncertainty. 0 for one crop that is not shifted.
         last_scale: whether every pass calls the last network, as published, or all share what it makes of one crop that
             holds all of theirs. Features near the border of a crop know what lies beyond it then, so that the results
-            differ a little.
+            differ.
     """
 
     passes: int = 50

@@ -1,0 +1,55 @@
+"""A multi-scale Loc-Net learned from a dataset finds the landmarks of new cases, in volumes and pictures."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from blob_dataset import LABELS, RECIPE, blob_case, write_blob_dataset
+
+from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.models.bundle import load_bundle
+from LandmarkDetectionLib.training.run import train
+
+CONFIGURATION = {
+    "optimisation": {"steps": 120, "minutes": 2.0, "validate_every": 120, "batch_size": 2, "pool_size": 8},
+    "preprocessing": {"spacing_mm": [1.0, 1.0, 1.0], "centre": "content"},
+    "network": {"pooling": [2, 1], "crop_size": 8, "widths": [16, 16], "noise_mm": 2.0},
+    "inference": {"passes": 4},
+    "augmentation": RECIPE["augmentation"],
+    "method": {"followed": 0},
+}
+"""What learns three blobs in a few seconds."""
+
+
+@pytest.mark.parametrize(("dimension", "missing"), [(2, {}), (3, {"case0": ["dim"]})])
+def test_a_model_learned_from_blobs_finds_them_in_new_cases(dimension, missing, tmp_path):
+    dataset = write_blob_dataset(tmp_path / "dataset", dimension, missing)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(CONFIGURATION))
+    train(dataset, "multiscale-locnet", tmp_path / "model", preset="quick", config=config, device="cpu")
+    bundle = load_bundle(tmp_path / "model")
+    assert bundle.card.network["crop_size"] == 8
+    detector = load_detector(bundle, "cpu")
+    errors = []
+    for seed in range(100, 105):
+        volume, truth = blob_case(seed, dimension)
+        found = np.array([mark.position_ras for mark in detector.detect(volume).landmarks])
+        errors.append(np.linalg.norm(found - truth.to_array(LABELS), axis=1))
+    # The positions of the cases differ by 4 mm along each axis.
+    assert np.median(errors) < 1.0
+
+
+def test_crops_of_a_size_left_open_hold_as_much_in_a_picture_as_in_a_volume(tmp_path):
+    sides = {}
+    for dimension in (2, 3):
+        dataset = write_blob_dataset(tmp_path / f"dataset{dimension}", dimension)
+        network = {name: value for name, value in CONFIGURATION["network"].items() if name != "crop_size"}
+        optimisation = {**CONFIGURATION["optimisation"], "steps": 1, "validate_every": 1}
+        config = tmp_path / f"config{dimension}.json"
+        config.write_text(json.dumps({**CONFIGURATION, "network": network, "optimisation": optimisation}))
+        output = tmp_path / f"model{dimension}"
+        card = train(dataset, "multiscale-locnet", output, preset="quick", config=config, device="cpu")
+        sides[dimension] = card.network["crop_size"]
+    assert sides == {2: 56, 3: 16}
