@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import shutil
-import signal
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from .child_log import death_of, read_lines, tail_of
 from .child_process import end_process_tree, start_python
 from .errors import LandmarkDetectionError
 
-_LOG_TAIL_LINES = 12
 _PREFIX = "landmark-detection: "
 """Begins the sentence with which a command says why it failed."""
-_PROGRESS_BAR = "%|"
-"""Is in what tqdm draws, and says nothing about a crash."""
 
 
 @dataclass(frozen=True)
@@ -115,21 +111,7 @@ class CommandProcess:
         self._process = self._folder = None
 
     def _failure(self) -> CommandFailed:
-        lines = _final_lines(self._log.read_text(encoding="utf-8", errors="replace"))
-        tail = "\n".join(lines[-_LOG_TAIL_LINES:])
+        lines = read_lines(self._log)
         reasons = [line.removeprefix(_PREFIX) for line in lines if line.startswith(_PREFIX)]
-        return CommandFailed(LandmarkDetectionError(reasons[-1] if reasons else self._crash(lines)), tail)
-
-    def _crash(self, lines: list[str]) -> str:
-        status = self._process.returncode
-        if status == -getattr(signal, "SIGKILL", 9):
-            return "The process was killed, most often because memory ran out: close other programs or data."
-        telling = [line for line in lines if _PROGRESS_BAR not in line]
-        reason = f"status {status}; {telling[-1]}" if telling else f"status {status}"
-        return f"The process crashed ({reason}): try again, or report this with its log."
-
-
-def _final_lines(log: str) -> list[str]:
-    """The lines of a log as a terminal would show them in the end: a progress bar is drawn over itself."""
-    shown = (re.split(r"\r+", line.rstrip("\r"))[-1].rstrip() for line in log.split("\n"))
-    return [line for line in shown if line]
+        message = reasons[-1] if reasons else death_of(self._process.returncode, lines).message
+        return CommandFailed(LandmarkDetectionError(message), tail_of(lines))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .child_log import death_of, read_lines, tail_of
 from .child_process import end_process_tree, start_python
 from .errors import LandmarkDetectionError
 from .failures import OUT_OF_DEVICE_MEMORY, OUT_OF_MEMORY, UNEXPECTED
@@ -22,11 +22,6 @@ from .files.detection_json import detection_from_json
 from .landmarks import Detection
 from .volume import Volume
 from .worker import PROBLEM
-
-CRASH = "crash"
-"""Kind of failure: the child process ended on its own."""
-
-_LOG_TAIL_LINES = 8
 
 _PIECE_BYTES = 2**24
 """What is copied at once: some 10 ms."""
@@ -136,7 +131,7 @@ class DetectionWorker:
         was_alive = self._child.is_alive
         events = [_event_of(answer, self._child) for answer in self._child.new_answers()]
         if not was_alive and not any(isinstance(event, Finished | Failed) for event in events):
-            events.append(_death_of(self._child))
+            events.append(self._child.death())
         if any(isinstance(event, Finished | Failed) for event in events):
             self._is_busy = False
             self._child.take_back_volume()
@@ -220,8 +215,12 @@ class _Child:
         return [json.loads(line) for line in lines]
 
     def log_tail(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(lines[-_LOG_TAIL_LINES:])
+        return tail_of(read_lines(self._log))
+
+    def death(self) -> Failed:
+        """What to say once it has ended without an answer."""
+        death = death_of(self.process.returncode, read_lines(self._log), "detection process")
+        return Failed(LandmarkDetectionError(death.message), death.kind, self.log_tail())
 
     def end(self) -> None:
         end_process_tree(self.process)
@@ -257,15 +256,3 @@ def _event_of(answer: dict[str, Any], child: _Child) -> Event:
         UNEXPECTED: f"The detection failed unexpectedly ({text}): report this with its log.",
     }
     return Failed(LandmarkDetectionError(advice[kind]), kind, child.log_tail())
-
-
-def _death_of(child: _Child) -> Failed:
-    """What to say about a child that ended without an answer."""
-    status, log_tail = child.process.returncode, child.log_tail()
-    last_line = log_tail.rpartition("\n")[2]
-    if status == -getattr(signal, "SIGKILL", 9):
-        message = "The detection process was killed, most often because memory ran out: close other programs or data."
-        return Failed(LandmarkDetectionError(message), OUT_OF_MEMORY, log_tail)
-    reason = f"status {status}; {last_line}" if last_line else f"status {status}"
-    message = f"The detection process crashed ({reason}): try again, or report this with its log."
-    return Failed(LandmarkDetectionError(message), CRASH, log_tail)

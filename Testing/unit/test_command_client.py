@@ -13,7 +13,7 @@ import pytest
 from blob_dataset import blob_case, write_blob_dataset
 from tiny_detector import ENDLESS, write_tiny_bundle
 
-from LandmarkDetectionLib.command_client import CommandFailed, CommandFinished, CommandProcess, _final_lines
+from LandmarkDetectionLib.command_client import CommandFailed, CommandFinished, CommandProcess
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.images import write_volume
 
@@ -112,7 +112,3 @@ def test_a_command_ends_with_the_program_that_started_it(tmp_path):
         time.sleep(0.05)
     assert not is_running(process_id)
     assert not list(tmp_path.glob("out/*.mrk.json"))
-
-
-def test_the_log_is_shown_as_a_terminal_would():
-    assert _final_lines("one\n 10 %\r 50 %\r100 %\r\n\ntwo\n") == ["one", "100 %", "two"]

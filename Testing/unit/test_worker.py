@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from tiny_detector import ENDLESS, LABELS, write_tiny_bundle
 
+from LandmarkDetectionLib.child_log import CRASH
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.failures import OUT_OF_MEMORY, UNEXPECTED
 from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.volume import Volume
 from LandmarkDetectionLib.worker import PROBLEM
-from LandmarkDetectionLib.worker_client import CRASH, DetectionWorker, Event, Failed, Finished, Progress
+from LandmarkDetectionLib.worker_client import DetectionWorker, Event, Failed, Finished, Progress
 
 LIMIT_S = 120.0
 ENDLESS_OPTIONS = {name: str(value) for name, value in ENDLESS.items()}
