@@ -137,6 +137,12 @@ def sample_image(name: str) -> Path | None:
     return None if shipped is None or shipped.sample is None else resources_folder() / shipped.sample
 
 
+def sample_thumbnail(name: str) -> Path | None:
+    """A small picture of the image that `sample_image` gives."""
+    sample = sample_image(name)
+    return None if sample is None else sample.with_name(f"{name}.png")
+
+
 def _bundled_models() -> dict[str, BundledModel]:
     file = resources_folder() / "Models" / "registry.json"
     registry = parse_record(Registry, json.loads(file.read_text(encoding="utf-8")), file.name)
