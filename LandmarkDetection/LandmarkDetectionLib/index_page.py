@@ -11,7 +11,7 @@ from .case_result import CaseResult, plane_image_stem
 from .detection_text import measured
 from .files.atomic import whole_file
 from .files.results import CASES_FILE, DETECTION_SUFFIX, MARKUPS_SUFFIX, PLANES_SUFFIX, RESULTS_FILE
-from .landmarks import DetectedLandmark
+from .landmarks import DetectedLandmark, Doubt
 from .models.card import NOT_A_MEDICAL_DEVICE
 from .pages import render_page
 
@@ -39,7 +39,7 @@ class Tile:
     least_certain: Sequence[tuple[str, str]]
     """Labels with their spreads."""
     review: Sequence[str]
-    """Labels on which the models disagree, with how far they are apart."""
+    """Labels of the landmarks that a person should look at, and why."""
     missing: Sequence[str]
     measurements: Sequence[tuple[str, str]]
     notes: Sequence[str]
@@ -55,8 +55,8 @@ def thumbnail_path(folder: Path, case_name: str) -> Path:
 def write_index_page(folder: Path, results: Sequence[CaseResult]) -> None:
     """Write index.html: failed cases with their sentence, then the others, most uncertain first.
 
-    Landmarks on which models disagree come first, those flagged missing next, before any spread. The pictures and files
-    that the page shows must be there already.
+    Cases with landmarks that need review come first, those with missing ones next, before any spread. The pictures and
+    files that the page shows must be there already.
 
     Raises:
         LandmarkDetectionError: if the folder cannot be written.
@@ -94,7 +94,7 @@ def _tile(folder: Path, result: CaseResult) -> Tile:
         model=f"{result.detection.model_name}, {result.detection.seconds:.2f} s on {result.detection.device}",
         picture=quote(f"{_THUMBNAILS_FOLDER}/{thumbnail.name}") if thumbnail.is_file() else "",
         least_certain=[(mark.label, f"± {mark.spread_mm:.1f} mm") for mark in least_certain],
-        review=[_disagreement(mark) for mark in result.detection.landmarks if mark.needs_review],
+        review=[_doubts(mark) for mark in result.detection.landmarks if mark.needs_review],
         missing=[mark.label for mark in result.detection.landmarks if mark.missing],
         measurements=[(measurement.name, measured(measurement)) for measurement in result.measurements],
         notes=result.notes,
@@ -103,8 +103,11 @@ def _tile(folder: Path, result: CaseResult) -> Tile:
     )
 
 
-def _disagreement(mark: DetectedLandmark) -> str:
-    return mark.label if mark.disagreement_mm is None else f"{mark.label} {mark.disagreement_mm:.1f} mm"
+def _doubts(mark: DetectedLandmark) -> str:
+    """A landmark and why to look at it."""
+    distance = "" if mark.disagreement_mm is None else f", {mark.disagreement_mm:.1f} mm apart"
+    reasons = [doubt.value + distance * (doubt is Doubt.DISAGREEMENT) for doubt in mark.doubts]
+    return f"{mark.label} ({'; '.join(reasons)})"
 
 
 def _present(folder: Path, files: Sequence[tuple[str, str]]) -> list[Link]:

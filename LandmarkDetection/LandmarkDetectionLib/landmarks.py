@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -104,6 +105,17 @@ def _parse_position(label: str, value: ArrayLike | None) -> FloatArray | None:
     return position
 
 
+class Doubt(Enum):
+    """Why a person should look at a detected landmark, the gravest first."""
+
+    DISAGREEMENT = "models disagree"
+    """Several models differ by more than their uncertainties allow."""
+    PRESENCE = "may not be in the volume"
+    """Its presence is neither near 0 nor near 1."""
+    UNSURE = "less sure than usual"
+    """Its calibrated radius is much larger than that of the model's usual detection."""
+
+
 @dataclass(frozen=True, eq=False)
 class DetectedLandmark:
     """What a detector says about one landmark.
@@ -118,7 +130,7 @@ class DetectedLandmark:
         evidence: the method's own, from what the volume looks like there, that it shows the landmark: the logit of a
             probability before any calibration; None if the method has none.
         disagreement_mm: largest distance between the positions that several models gave; None if one gave it alone.
-        needs_review: whether several models disagree by more than their uncertainties allow.
+        doubts: why a person should look at it.
     """
 
     label: str
@@ -129,7 +141,12 @@ class DetectedLandmark:
     radius90_mm: float | None = None
     evidence: float | None = None
     disagreement_mm: float | None = None
-    needs_review: bool = False
+    doubts: tuple[Doubt, ...] = ()
+
+    @property
+    def needs_review(self) -> bool:
+        """Whether a person should look at it before the others."""
+        return bool(self.doubts)
 
     @property
     def spread_mm(self) -> float:

@@ -9,13 +9,10 @@ from enum import Enum
 import numpy as np
 
 from .geometry import FloatArray
-from .landmarks import DetectedLandmark, Detection, LandmarkSet
+from .landmarks import DetectedLandmark, Detection, Doubt, LandmarkSet
 
 MOVED_MM = 0.01
 """A point this far from where it was has been moved."""
-
-_UNSURE_PRESENCE = 0.4
-"""A presence this close to 0.5 leaves it open whether the landmark is in the volume."""
 
 Position = FloatArray | None
 """RAS millimetres (3,), or None where the landmark is missing."""
@@ -26,7 +23,7 @@ class LandmarkState(Enum):
 
     PREDICTED = "predicted"
     REVIEW = "review"
-    """Predicted, by several models that disagree."""
+    """Predicted, but with doubts: a person should look at it."""
     CORRECTED = "corrected"
     ACCEPTED = "accepted"
     MISSING = "missing"
@@ -169,7 +166,8 @@ def review_order(landmarks: Sequence[ReviewedLandmark]) -> list[str]:
     """Labels of the landmarks that nobody has decided about, the most doubtful first.
 
     First come those on which models disagree, the farthest apart first; then those that may or may not be in the
-    volume, the most open first; then the rest, the largest radius first.
+    volume, the most open first; then those of which the model is less sure than usual, and last the others, the largest
+    radius first.
     """
     waiting = [landmark for landmark in landmarks if not landmark.is_reviewed]
     return [landmark.label for landmark in sorted(waiting, key=lambda landmark: _rank(landmark.predicted))]
@@ -206,10 +204,12 @@ def _reviewed(
 
 
 def _rank(predicted: DetectedLandmark) -> tuple[int, float]:
-    doubt = abs(predicted.presence - 0.5)
-    if predicted.needs_review:
+    gravest = predicted.doubts[0] if predicted.doubts else None
+    if gravest is Doubt.DISAGREEMENT:
         return 0, -(predicted.disagreement_mm or 0.0)
-    return (1, doubt) if doubt < _UNSURE_PRESENCE else (2, -uncertainty_mm(predicted))
+    if gravest is Doubt.PRESENCE:
+        return 1, abs(predicted.presence - 0.5)
+    return 2 if gravest is Doubt.UNSURE else 3, -uncertainty_mm(predicted)
 
 
 def _predicted_position(predicted: DetectedLandmark) -> Position:

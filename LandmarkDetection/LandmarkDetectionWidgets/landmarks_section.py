@@ -10,7 +10,7 @@ import qt
 import slicer
 from slicer.i18n import tr as _
 
-from LandmarkDetectionLib.landmarks import DetectedLandmark
+from LandmarkDetectionLib.landmarks import DetectedLandmark, Doubt
 from LandmarkDetectionLib.review import LandmarkState, ReviewedLandmark, uncertainty_mm
 
 from .shown_landmarks import ShownLandmarks
@@ -116,7 +116,7 @@ def _uncertainty_meaning(predicted: DetectedLandmark) -> str:
 def _state_text(state: LandmarkState) -> str:
     return {
         LandmarkState.PREDICTED: _("predicted"),
-        LandmarkState.REVIEW: _("review"),
+        LandmarkState.REVIEW: _("needs review"),
         LandmarkState.CORRECTED: _("corrected"),
         LandmarkState.ACCEPTED: _("accepted"),
         LandmarkState.MISSING: _("missing"),
@@ -126,12 +126,13 @@ def _state_text(state: LandmarkState) -> str:
 
 
 def _state_meaning(landmark: ReviewedLandmark) -> str:
+    doubts = (
+        [] if landmark.is_reviewed else [_doubt_text(doubt, landmark.predicted) for doubt in landmark.predicted.doubts]
+    )
     if landmark.state is LandmarkState.MISSING and not landmark.is_reviewed:
-        return _("The model takes this landmark not to be in the volume.")
+        return "\n".join((_("The model takes this landmark not to be in the volume."), *doubts))
     if landmark.state is LandmarkState.REVIEW:
-        return _("Models disagree: they lie {distance:.1f} mm apart.").format(
-            distance=landmark.predicted.disagreement_mm or 0.0
-        )
+        return "\n".join(doubts)
     return {
         LandmarkState.PREDICTED: _("Where the model says; nobody has checked it."),
         LandmarkState.CORRECTED: _("A person moved it."),
@@ -140,3 +141,15 @@ def _state_meaning(landmark: ReviewedLandmark) -> str:
         LandmarkState.PLACED: _("A person placed it; the model does not know it."),
         LandmarkState.UNPLACED: _("It has no position yet."),
     }[landmark.state]
+
+
+def _doubt_text(doubt: Doubt, predicted: DetectedLandmark) -> str:
+    if doubt is Doubt.PRESENCE:
+        return _("It is open whether it is in the volume: its presence is {presence:.2f}.").format(
+            presence=predicted.presence
+        )
+    if doubt is Doubt.UNSURE:
+        return _("The model is much less sure of it than it usually is.")
+    if predicted.disagreement_mm is None:
+        return _("Models disagree whether it is in the volume.")
+    return _("Models disagree: they lie {distance:.1f} mm apart.").format(distance=predicted.disagreement_mm)

@@ -12,7 +12,8 @@ from scipy import stats
 from tiny_models import TINY_CARD
 
 from LandmarkDetectionLib.detectors.calibrated import calibrated
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, LandmarkDefinition, LandmarkSet
+from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt, LandmarkDefinition, LandmarkSet
+from LandmarkDetectionLib.models.calibration import Calibration
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.training.calibration import HeldOut, conformal_quantile, fit_calibration
 from LandmarkDetectionLib.training.cases import TrainingCase
@@ -95,6 +96,33 @@ def test_spread_and_usual_error_make_the_scores():
     assert fitted.usual_spread_mm == {"A": 0.0}
     assert fitted.radius90_of("A", 0.0) == pytest.approx(6.0)
     assert fitted.radius90_of("A", 8.0 * np.sqrt(3.0)) == pytest.approx(np.hypot(8.0 * np.sqrt(3.0), 6.0), rel=1e-3)
+
+
+def doubts_about(deviation_mm, calibration, where=(50.0, 50.0, 50.0)):
+    """The doubts about one landmark of this deviation along each axis."""
+    found = DetectedLandmark("A", np.array(where), deviation_mm**2 * np.eye(3))
+    (mark,) = calibrated([found], VOLUMES[3], calibration)
+    return mark.doubts
+
+
+def test_a_radius_half_as_large_again_as_usual_is_doubtful():
+    """With a usual error of 4 mm and no usual spread, that is a spread of 4 * sqrt(1.5^2 - 1) = 4.47 mm."""
+    fitted = Calibration({"A": 7.0}, 20, "by hand", {"A": 4.0}, {"A": 0.0}, {"A": 1.0})
+    assert doubts_about(4.4 / np.sqrt(3.0), fitted) == ()
+    assert doubts_about(4.5 / np.sqrt(3.0), fitted) == (Doubt.UNSURE,)
+
+
+def test_without_a_usual_error_no_radius_is_unusual():
+    assert doubts_about(9.0, Calibration({"A": 7.0}, 20, "by hand")) == ()
+    assert doubts_about(9.0, None) == ()
+
+
+def test_a_presence_between_a_tenth_and_nine_tenths_is_doubtful():
+    """The volume ends at 99.5 mm: with 1 mm, 1.3 mm inside is a probability of 0.9032, 1.2 mm one of 0.8849."""
+    assert doubts_about(1.0, None, (98.2, 50.0, 50.0)) == ()
+    assert doubts_about(1.0, None, (98.3, 50.0, 50.0)) == (Doubt.PRESENCE,)
+    assert doubts_about(1.0, None, (100.7, 50.0, 50.0)) == (Doubt.PRESENCE,)
+    assert doubts_about(1.0, None, (100.8, 50.0, 50.0)) == ()
 
 
 def random_cases(count, generator, dimension=3):

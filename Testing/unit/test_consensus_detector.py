@@ -20,7 +20,7 @@ from LandmarkDetectionLib.detectors.consensus_detector import (
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
 from LandmarkDetectionLib.evaluation.evaluate import evaluate
 from LandmarkDetectionLib.files.dataset import Dataset
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, LandmarkDefinition
+from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt, LandmarkDefinition
 from LandmarkDetectionLib.measurements import MeasurementDefinition
 from LandmarkDetectionLib.models.bundle import ModelBundle, load_card
 from LandmarkDetectionLib.models.card import Accuracy, Calibration
@@ -171,8 +171,17 @@ class TestFusedLandmark:
         lacking = opinion((80, 0, 0), presence=0.1, missing=True)
         one = fused(opinion((-1, 0, 0), presence=0.9), opinion((1, 0, 0), presence=0.8), lacking)
         assert one.presence == pytest.approx(0.6)
-        assert (one.missing, one.needs_review, one.disagreement_mm) == (False, True, 2.0)
+        assert (one.missing, one.doubts, one.disagreement_mm) == (False, (Doubt.DISAGREEMENT, Doubt.PRESENCE), 2.0)
         np.testing.assert_allclose(one.position_ras, (0, 0, 0), atol=1e-12)
+
+    def test_one_sure_model_suffices_where_they_agree(self):
+        unsure = {"doubts": (Doubt.UNSURE,)}
+        assert not fused(opinion((-1, 0, 0), **unsure), opinion((1, 0, 0))).needs_review
+        assert fused(opinion((-1, 0, 0), **unsure), opinion((1, 0, 0), **unsure)).doubts == (Doubt.UNSURE,)
+
+    def test_a_presence_that_is_open_to_all_together_needs_review(self):
+        half = {"presence": 0.7}
+        assert fused(opinion((-1, 0, 0), **half), opinion((1, 0, 0), **half)).doubts == (Doubt.PRESENCE,)
 
     def test_where_a_landmark_lies_that_all_miss_is_nobody_s_dispute(self):
         absent = {"presence": 0.1, "missing": True}

@@ -11,7 +11,7 @@ from tiny_detector import write_tiny_bundle
 
 from LandmarkDetectionLib.case_result import CaseResult
 from LandmarkDetectionLib.index_page import write_index_page
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection
+from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt
 from LandmarkDetectionLib.measurements import MeasurementDefinition
 from LandmarkDetectionLib.models.bundle import load_card
 
@@ -26,7 +26,7 @@ def detection(spread_mm: float, missing: tuple[str, ...] = (), review: tuple[str
             np.diag([spread_mm**2 if label == "LE" else 0.01, 0.0, 0.0]),
             missing=label in missing,
             disagreement_mm=7.0,
-            needs_review=label in review,
+            doubts=(Doubt.DISAGREEMENT,) * (label in review),
         )
         for label, position in positions.items()
     )
@@ -64,8 +64,8 @@ def test_a_case_on_which_models_disagree_comes_before_all(tmp_path):
     }
     page = page_of(tmp_path, cases)
     assert re.findall(r"<h3>(.*)</h3>", page) == ["disputed", "lacking", "wild"]
-    assert page.count("models disagree: ") == 1
-    assert "models disagree: AC 7.0 mm, LE 7.0 mm" in page
+    assert page.count("needs review: ") == 1
+    assert "needs review: AC (models disagree, 7.0 mm apart), LE (models disagree, 7.0 mm apart)" in page
 
 
 def test_a_case_names_its_least_certain_landmarks_and_its_measurements(tmp_path):

@@ -17,7 +17,7 @@ from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.detection_json import detection_from_json, detection_to_json
 from LandmarkDetectionLib.files.markups import read_markups
 from LandmarkDetectionLib.files.results import CaseRow, ResultsFolder, read_detection
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection
+from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt
 from LandmarkDetectionLib.planes import StandardPlane
 
 WEIGHTS = "0123456789abcdef" * 4
@@ -50,7 +50,7 @@ def detections(draw):
             draw(st.none() | st.floats(0, 100)),
             draw(st.none() | st.floats(-30, 30)),
             disagreement_mm=draw(st.none() | st.floats(0, 300)),
-            needs_review=draw(st.booleans()),
+            doubts=tuple(draw(st.sets(st.sampled_from(Doubt)))),
         )
         for label in labels
     )
@@ -78,7 +78,7 @@ def assert_same(one, other):
         assert np.array_equal(mark.covariance_ras, copy.covariance_ras)
         assert (mark.presence, mark.missing) == (copy.presence, copy.missing)
         assert (mark.radius90_mm, mark.evidence) == (copy.radius90_mm, copy.evidence)
-        assert (mark.disagreement_mm, mark.needs_review) == (copy.disagreement_mm, copy.needs_review)
+        assert (mark.disagreement_mm, mark.doubts) == (copy.disagreement_mm, copy.doubts)
 
 
 def table(path):
@@ -99,7 +99,7 @@ class TestDetectionJson:
     def test_a_detection_written_before_there_was_a_consensus_can_be_read(self):
         content = detection_to_json(a_detection())
         for mark in content["landmarks"]:
-            del mark["disagreement_mm"], mark["needs_review"]
+            del mark["disagreement_mm"], mark["doubts"]
         assert_same(detection_from_json(content), a_detection())
 
     def test_files_are_lps(self):
@@ -161,7 +161,8 @@ class TestWriting:
         ]
 
     def test_landmarks_to_review_say_so_unless_they_are_missing(self, tmp_path):
-        marks = landmark("AC", needs_review=True), landmark("PC", needs_review=True, missing=True), landmark("LE")
+        doubts = (Doubt.PRESENCE,)
+        marks = landmark("AC", doubts=doubts), landmark("PC", doubts=doubts, missing=True), landmark("LE")
         ResultsFolder(tmp_path).write_case("case1", a_detection(*marks))
         assert [row["status"] for row in table(tmp_path / "results.csv")] == ["review", "missing", "detected"]
 

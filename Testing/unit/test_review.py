@@ -10,7 +10,7 @@ import pytest
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.results import ResultsFolder
 from LandmarkDetectionLib.files.review_json import review_from_json, review_to_json
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection
+from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt
 from LandmarkDetectionLib.review import (
     Action,
     LandmarkState,
@@ -47,8 +47,8 @@ class TestStates:
     def test_an_untouched_landmark_is_predicted_and_waits_for_review(self):
         assert state(ONE, Review(), HERE) == (LandmarkState.PREDICTED, False)
 
-    def test_one_on_which_models_disagree_says_so(self):
-        found = detection(mark("AC", needs_review=True))
+    def test_a_doubtful_one_says_so(self):
+        found = detection(mark("AC", doubts=(Doubt.UNSURE,)))
         assert state(found, Review(), HERE) == (LandmarkState.REVIEW, False)
 
     def test_a_moved_landmark_is_corrected(self):
@@ -123,17 +123,18 @@ class TestOrder:
             detection(*marks), review or Review(), [(one.label, None if one.missing else HERE) for one in marks]
         )
 
-    def test_disagreement_comes_first_then_open_presence_then_the_radius(self):
+    def test_disagreement_comes_first_then_open_presence_then_unusual_uncertainty_then_the_radius(self):
         marks = [
             mark("small", radius90_mm=1.0),
             mark("large", radius90_mm=9.0),
             mark("spread alone"),
-            mark("half", presence=0.6),
-            mark("missing?", presence=0.45, missing=True),
-            mark("apart", needs_review=True, disagreement_mm=5.0),
-            mark("far apart", needs_review=True, disagreement_mm=8.0),
+            mark("half", presence=0.6, doubts=(Doubt.PRESENCE,)),
+            mark("missing?", presence=0.45, missing=True, doubts=(Doubt.PRESENCE, Doubt.UNSURE)),
+            mark("unsure", radius90_mm=4.0, doubts=(Doubt.UNSURE,)),
+            mark("apart", doubts=(Doubt.DISAGREEMENT,), disagreement_mm=5.0),
+            mark("far apart", doubts=(Doubt.DISAGREEMENT,), disagreement_mm=8.0),
         ]
-        expected = ["far apart", "apart", "missing?", "half", "large", "spread alone", "small"]
+        expected = ["far apart", "apart", "missing?", "half", "unsure", "large", "spread alone", "small"]
         assert review_order(self.landmarks(*marks)) == expected
 
     def test_next_goes_on_from_the_current_one_and_round(self):
@@ -183,7 +184,7 @@ class TestFiles:
             "head,LE,,,,1.0000,,missing",
         ]
         written = json.loads((tmp_path / "head.review.json").read_text())
-        assert written["model"] == {"name": "tiny", "version": "1.0", "weights_sha256": "ab" * 32}
+        assert written["models"] == [{"name": "tiny", "version": "1.0", "weights_sha256": "ab" * 32}]
         assert [(one["label"], one["state"]) for one in written["landmarks"]] == [
             ("AC", "corrected"),
             ("PC", "accepted"),

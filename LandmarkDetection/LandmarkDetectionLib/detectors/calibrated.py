@@ -9,10 +9,13 @@ import numpy as np
 import torch
 
 from ..geometry import FloatArray
-from ..landmarks import DetectedLandmark
+from ..landmarks import DetectedLandmark, Doubt
 from ..models.calibration import Calibration
 from ..volume import Volume
 from .presence import probability_inside
+
+_OPEN_PRESENCE = 0.1, 0.9
+"""A presence between these leaves open whether the landmark is in the volume."""
 
 _NOT_CALIBRATED = Calibration(radius90_mm={}, cases=0, method="")
 
@@ -20,7 +23,7 @@ _NOT_CALIBRATED = Calibration(radius90_mm={}, cases=0, method="")
 def calibrated(
     landmarks: Sequence[DetectedLandmark], volume: Volume, calibration: Calibration | None
 ) -> tuple[DetectedLandmark, ...]:
-    """Landmarks as a method found them, with covariance and radius as calibrated, their presence and the flag missing.
+    """Landmarks as a method found them, with calibrated covariance and radius, presence, the flag missing and doubts.
 
     Presence is the probability that the position, as uncertain as it is, lies in the volume, times the probability that
     the volume shows the landmark there as the method's evidence says. Below one half, the landmark is missing.
@@ -42,9 +45,17 @@ def calibrated(
             presence=float(presence),
             missing=bool(presence < 0.5),
             radius90_mm=calibration.radius90_of(mark.label, mark.spread_mm),
+            doubts=doubts_of(float(presence), is_unsure=calibration.is_unusual(mark.label, mark.spread_mm)),
         )
         for mark, covariance, presence in zip(landmarks, covariances, presences, strict=True)
     )
+
+
+def doubts_of(presence: float, *, is_disputed: bool = False, is_unsure: bool = False) -> tuple[Doubt, ...]:
+    """Why a person should look at a landmark: what is known of it, and whether its presence leaves it open."""
+    is_open = _OPEN_PRESENCE[0] < presence < _OPEN_PRESENCE[1]
+    reasons = {Doubt.DISAGREEMENT: is_disputed, Doubt.PRESENCE: is_open, Doubt.UNSURE: is_unsure}
+    return tuple(doubt for doubt, holds in reasons.items() if holds)
 
 
 def _shown(landmarks: Sequence[DetectedLandmark], calibration: Calibration) -> FloatArray:

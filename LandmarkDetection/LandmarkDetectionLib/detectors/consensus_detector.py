@@ -11,11 +11,12 @@ import numpy as np
 
 from ..errors import DetectionCancelled
 from ..geometry import FloatArray
-from ..landmarks import DetectedLandmark, Detection, LandmarkSet
+from ..landmarks import DetectedLandmark, Detection, Doubt, LandmarkSet
 from ..models.card import ModelCard
 from ..models.joint_card import JointCard
 from ..volume import Volume
 from .base import CancelledCallback, Detector, ProgressCallback
+from .calibrated import doubts_of
 from .consensus import (
     Consensus,
     consensus_of,
@@ -110,12 +111,13 @@ AnyDetector = Detector | ConsensusDetector
 
 
 def fused_landmark(opinions: Sequence[Opinion], axes: FloatArray) -> DetectedLandmark:
-    """One landmark as one or more models see it, flagged for review where they disagree.
+    """One landmark as one or more models see it, with doubts where they disagree.
 
     The presence is the mean of theirs (of probabilities, not of logits: a method without evidence says 0 or 1). Only
     models that share the verdict on it, present or missing, say where. The 90 % radius is the smallest ball around the
     fused position that holds the whole ball of every model that agrees with it, of all models if no majority agrees:
-    never too small where one of theirs is right, and larger than need be.
+    never too small where one of theirs is right, and larger than need be. Where all are less sure than usual,
+    so is the consensus; one that is sure suffices.
 
     Args:
         opinions: one a model.
@@ -141,7 +143,11 @@ def fused_landmark(opinions: Sequence[Opinion], axes: FloatArray) -> DetectedLan
         missing=is_missing,
         radius90_mm=_radius90_mm(marks, position, consensus),
         disagreement_mm=largest_distance_mm(positions) if len(marks) > 1 else None,
-        needs_review=is_disputed or not (is_missing or consensus.agrees.all()),
+        doubts=doubts_of(
+            presence,
+            is_disputed=is_disputed or not (is_missing or bool(consensus.agrees.all())),
+            is_unsure=all(Doubt.UNSURE in mark.doubts for mark in marks),
+        ),
     )
 
 
@@ -206,7 +212,7 @@ def _call_for_review(landmarks: Iterable[DetectedLandmark]) -> tuple[str, ...]:
     doubtful = [
         mark.label if mark.disagreement_mm is None else f"{mark.label} ({mark.disagreement_mm:.1f} mm apart)"
         for mark in landmarks
-        if mark.needs_review
+        if Doubt.DISAGREEMENT in mark.doubts
     ]
     if not doubtful:
         return ()

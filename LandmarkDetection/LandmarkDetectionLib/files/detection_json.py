@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import LandmarkDetectionError
 from ..geometry import RAS_TO_LPS, FloatArray
-from ..landmarks import DetectedLandmark, Detection
+from ..landmarks import DetectedLandmark, Detection, Doubt
 
 FORMAT_VERSION = 1
 
@@ -44,7 +44,7 @@ def _landmark_to_json(landmark: DetectedLandmark) -> dict[str, Any]:
         "radius90_mm": landmark.radius90_mm,
         "evidence": landmark.evidence,
         "disagreement_mm": landmark.disagreement_mm,
-        "needs_review": landmark.needs_review,
+        "doubts": [doubt.value for doubt in landmark.doubts],
     }
 
 
@@ -85,7 +85,7 @@ def _landmark_from_json(content: dict[str, Any]) -> DetectedLandmark:
         radius90_mm=_optional_number(content["radius90_mm"]),
         evidence=_optional_number(content.get("evidence")),
         disagreement_mm=_optional_number(content.get("disagreement_mm")),
-        needs_review=bool(content.get("needs_review")),
+        doubts=tuple(Doubt(doubt) for doubt in content.get("doubts", ())),
     )
 
 

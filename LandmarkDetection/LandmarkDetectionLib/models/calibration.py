@@ -10,6 +10,10 @@ import numpy as np
 from ..geometry import FloatArray
 from .record import FieldError
 
+_UNUSUAL = 1.5
+"""A radius larger than usual by this factor is unusual. Of the 150 landmarks of 30 spines that PIN found without having
+seen them, 12 % were, and 67 % of these lay beyond the usual radius, but only 3 % of the others."""
+
 _POSITIVE = ("radius90_mm", "usual_error_mm", "variance_scale")
 
 
@@ -65,6 +69,11 @@ class Calibration:
             return radius_mm
         error_mm, usual_mm = self.usual_error_mm[label], self.usual_spread_mm[label]
         return radius_mm * float(np.hypot(spread_mm, error_mm) / np.hypot(usual_mm, error_mm))
+
+    def is_unusual(self, label: str, spread_mm: float) -> bool:
+        """Whether a detection of this spread is much less sure than the model's usual one; no if that is not known."""
+        radius_mm = self.radius90_of(label, spread_mm)
+        return radius_mm is not None and radius_mm > _UNUSUAL * self.radius90_mm[label]
 
     def covariance_of(self, label: str, covariance: FloatArray, axes: FloatArray) -> FloatArray:
         """Covariance (3, 3) whose ellipsoids hold the truth as often as they say; as it was if nothing is known.
