@@ -16,6 +16,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from panel_actions import choose_model
 from testbed import Testbed
+from testbed.slicer_source import VARIABLE, slicer_source
 from tiny_detector import ENDLESS, write_tiny_bundle
 
 from LandmarkDetectionLib.measurements import MeasurementDefinition
@@ -27,10 +28,15 @@ MEASUREMENTS = (
 )
 
 
-@pytest.fixture(scope="session")
-def testbed() -> Testbed:
-    """The application; a process can have only one."""
-    return Testbed()
+@pytest.fixture(scope="session", params=["stand-ins", *(["Slicer's own classes"] if slicer_source() else [])])
+def testbed(request: pytest.FixtureRequest) -> Iterator[Testbed]:
+    """The application: of the testbed's own, and, where SLICER_SOURCE names a checkout, then of Slicer's classes."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "stand-ins":
+            patch.delenv(VARIABLE, raising=False)
+        application = Testbed()
+        yield application
+        application.close()
 
 
 @pytest.fixture(scope="session")

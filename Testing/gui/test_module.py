@@ -19,6 +19,7 @@ from LandmarkDetectionLib.mrml import detection_of
 SELF_TEST_MODEL_IS_SHIPPED = any(card.name == "fetal-phantom-3d" for card in list_models())
 
 
+@pytest.mark.usefixtures("testbed")
 def test_loading_the_module_needs_no_torch(repository_root):
     """Neither does opening its panel: packages are installed at the first detection, if the user agrees."""
     program = """
@@ -48,11 +49,8 @@ def test_the_module_introduces_itself(module):
 @pytest.mark.skipif(not SELF_TEST_MODEL_IS_SHIPPED, reason="Without shipped models there are no samples.")
 def test_every_sample_is_in_the_module_sample_data_and_fits_its_model(testbed, panel, module):
     """Three clicks: the sample, the module, Detect landmarks."""
-    from SampleData import SampleDataLogic
-
-    SampleDataLogic.sources.clear()
     testbed.application.emit("startupCompleted()")
-    sources = SampleDataLogic.sources["Landmark Detection"]
+    sources = slicer.modules.sampleDataSources["Landmark Detection"]
     assert "brain-t1" in [source.sampleName for source in sources]
     for source in sources:
         (node,) = source.customDownloader(source)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import slicer
 from testbed.parameter_node import parameterNodeWrapper
+from testbed.slicer_source import slicer_source
 from testbed.ui_loader import UiLoader
 
 UI = """<ui version="4.0"><class>W</class><widget class="qMRMLWidget" name="W"><layout class="QVBoxLayout" name="l">
@@ -77,22 +80,34 @@ class Colour(enum.Enum):
     RED = "red"
 
 
-class TestParameterNode:
+def parameters_of(wrapper, scene):
+    @wrapper
+    class Parameters:
+        count: int = 3
+        colour: Colour = Colour.RED
+        volume: slicer.vtkMRMLScalarVolumeNode
+
+    return Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+
+
+def test_values_live_on_the_parameter_node(testbed, scene):
+    parameters = parameters_of(slicer.parameterNodeWrapper.parameterNodeWrapper, scene)
+    parameters.count = 5
+    assert parameters.parameterNode.GetParameter("count") == "5"
+    assert type(parameters)(parameters.parameterNode).count == 5
+    assert parameters.colour is Colour.RED
+    assert parameters.volume is None
+    volume = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode")
+    parameters.volume = volume
+    assert parameters.parameterNode.GetNodeReference("volume") is volume
+    scene.RemoveNode(volume)
+    assert parameters.volume is None
+
+
+class TestStandInOfTheParameterNode:
     @pytest.fixture
     def parameters(self, scene):
-        @parameterNodeWrapper
-        class Parameters:
-            count: int = 3
-            colour: Colour = Colour.RED
-            volume: slicer.vtkMRMLScalarVolumeNode
-
-        return Parameters(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
-
-    def test_values_live_on_the_node(self, parameters):
-        parameters.count = 5
-        assert parameters.parameterNode.GetParameter("count") == "5"
-        assert type(parameters)(parameters.parameterNode).count == 5
-        assert parameters.colour is Colour.RED
+        return parameters_of(parameterNodeWrapper, scene)
 
     def test_an_unknown_parameter_or_a_wrong_type_is_an_error(self, parameters):
         with pytest.raises(AttributeError, match="cuont"):
@@ -113,3 +128,55 @@ def test_the_loader_is_the_one_slicer_uses(testbed):
     import qt
 
     assert qt.QUiLoader is UiLoader
+
+
+def test_its_python_classes_are_slicer_s_own_where_there_is_a_checkout(testbed):
+    source = slicer_source()
+    for name in ("util", "i18n", "packaging", "parameterNodeWrapper", "ScriptedLoadableModule"):
+        file = Path(getattr(slicer, name).__file__)
+        assert source is None or file.is_relative_to(source / "Base" / "Python" / "slicer")
+
+
+def test_the_layout_manager_has_slice_views_and_nothing_else(testbed):
+    manager = slicer.app.layoutManager()
+    assert manager.sliceViewNames() == ("Red", "Green", "Yellow")
+    assert manager.mrmlSliceLogics().GetNumberOfItems() == 3
+    assert manager.sliceWidget("Red").mrmlSliceNode().GetName() == "Red"
+    assert manager.sliceWidget("Blue") is None
+    with pytest.raises(AttributeError, match="threeDWidget"):
+        manager.threeDWidget(0)
+
+
+def test_a_volume_is_shown_in_every_slice_view(testbed, scene):
+    volume = slicer.util.addVolumeFromArray(np.zeros((60, 40, 20), dtype=np.int16))
+    slicer.util.setSliceViewerLayers(background=volume, fit=True)
+    for name in slicer.app.layoutManager().sliceViewNames():
+        logic = slicer.app.layoutManager().sliceWidget(name).sliceLogic()
+        assert logic.GetBackgroundLayer().GetVolumeNode() is volume
+        assert max(logic.GetSliceNode().GetFieldOfView()[:2]) < 100.0
+
+
+def test_packages_are_asked_for_and_never_installed(testbed):
+    testbed.messages.clear()
+    slicer.packaging.pip_ensure("safetensors>=0.1", requester="Test")
+    assert testbed.messages == []
+    testbed.answers.append("Cancel")
+    with pytest.raises(RuntimeError, match="User declined package installation"):
+        slicer.packaging.pip_ensure("safetensors>=999", requester="Test")
+    testbed.answers.append("Ok")
+    with pytest.raises(NotImplementedError, match="safetensors>=999"):
+        slicer.packaging.pip_ensure("safetensors>=999", requester="Test")
+    assert len(testbed.messages) == 2
+
+
+def test_a_self_test_is_started_as_by_slicer_and_its_failure_is_an_error(testbed, tmp_path):
+    lines = (
+        "from slicer.ScriptedLoadableModule import ScriptedLoadableModule, ScriptedLoadableModuleTest",
+        "class Broken(ScriptedLoadableModule): pass",
+        "class BrokenTest(ScriptedLoadableModuleTest):",
+        "    def test_it(self): self.assertEqual(1, 2)",
+    )
+    (tmp_path / "Broken.py").write_text("\n".join(lines))
+    testbed.load_module(tmp_path / "Broken.py")
+    with pytest.raises(AssertionError, match="1 != 2"):
+        slicer.selfTests["Broken"](msec=0)

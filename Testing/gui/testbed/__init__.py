@@ -3,6 +3,8 @@
 It has what is not in slicer-core: the application object, the base classes of scripted modules, the parameter node
 wrapper, and the few CTK and MRML widgets that the panels use. It is stricter than Slicer where it can be: a misspelt
 property, an unknown signal or widget, and an exception that leaves a slot are errors of the test.
+
+With SLICER_SOURCE set to a checkout of Slicer's source, the Python classes are Slicer's own instead.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from types import ModuleType, SimpleNamespace
 import slicer
 from PySide6.QtWidgets import QVBoxLayout
 
-from . import ctk_widgets, sample_data, scripted_module
+from . import ctk_widgets
 from .application import Application
 from .ctk_widgets import ctkMessageBox
 from .mrml_widgets import MRML_WIDGETS, ModulePanel
-from .packaging import make_packaging_module
-from .parameter_node import parameterNodeWrapper
-from .qt_module import make_qt_module
+from .qt_module import qt_module
 from .slice_view import SliceView
+from .slicer_source import slicer_source, use_slicers_own_classes
+from .stand_ins import use_stand_ins
 
 _POLL_MICROSECONDS = 5_000
 _sleep_holding_the_lock = ctypes.PyDLL(None).usleep
@@ -33,18 +35,13 @@ _sleep_holding_the_lock = ctypes.PyDLL(None).usleep
 
 
 class Testbed:
-    """One application a process, with one scene, as in Slicer."""
+    """One application with one scene, as in Slicer; a process can have several, one after another."""
 
     __test__ = False
 
     def __init__(self) -> None:
-        _install("qt", make_qt_module())
-        _install("ctk", _module_of("ctk", vars(ctk_widgets)))
-        _install("slicer.i18n", _module_of("i18n", {"tr": lambda text: text, "translate": lambda _context, text: text}))
-        _install("slicer.parameterNodeWrapper", _module_of("w", {"parameterNodeWrapper": parameterNodeWrapper}))
-        _install("slicer.ScriptedLoadableModule", scripted_module)
-        _install("slicer.packaging", make_packaging_module())
-        _install("SampleData", sample_data)
+        sys.modules["qt"] = qt_module()
+        sys.modules["ctk"] = _ctk_module()
         vars(slicer).update(MRML_WIDGETS)
         self.application = slicer.app = Application()
         self.logics = self.application.logics
@@ -53,6 +50,11 @@ class Testbed:
             markups=SimpleNamespace(logic=lambda: self.logics.markups),
             volumes=SimpleNamespace(logic=lambda: self.logics.volumes),
         )
+        if source := slicer_source():
+            use_slicers_own_classes(source)
+        else:
+            use_stand_ins()
+        self._loaded: list[str] = []
         self.uncaught: list[BaseException] = []
         sys.excepthook = lambda _kind, error, _traceback: self.uncaught.append(error)
 
@@ -69,6 +71,7 @@ class Testbed:
     def load_module(self, path: Path) -> ModuleType:
         """Load a scripted module as Slicer does: its folder goes on the path, its file is imported by name."""
         sys.path.insert(0, str(path.parent))
+        self._loaded.append(path.stem)
         python_module = importlib.import_module(path.stem)
         description = SimpleNamespace(path=str(path))
         getattr(python_module, path.stem)(description)
@@ -89,7 +92,7 @@ class Testbed:
 
     def open_slice_view(self, name: str) -> SliceView:
         """A window with one of the slice views."""
-        view = SliceView(self.logics, name)
+        view = self.application.layoutManager().view(name)
         view.resize(300, 300)
         view.show()
         self.application.processEvents()
@@ -104,6 +107,13 @@ class Testbed:
         panel.parent.deleteLater()
         self.application.processEvents()
 
+    def close(self) -> None:
+        """End the application, and forget its modules and the packages of their panels."""
+        for name in list(sys.modules):
+            if name.partition(".")[0].removesuffix("Widgets") in self._loaded:
+                del sys.modules[name]
+        self.application.close()
+
     def wait_until(self, condition: Callable[[], bool], limit_s: float = 120.0) -> None:
         """Let the application run until something is true."""
         ends = time.monotonic() + limit_s
@@ -115,13 +125,7 @@ class Testbed:
             _sleep_holding_the_lock(_POLL_MICROSECONDS)
 
 
-def _install(name: str, module: ModuleType) -> None:
-    sys.modules[name] = module
-    if name.startswith("slicer."):
-        setattr(slicer, name.removeprefix("slicer."), module)
-
-
-def _module_of(name: str, members: dict[str, object]) -> ModuleType:
-    module = ModuleType(name)
-    vars(module).update({key: value for key, value in members.items() if not key.startswith("__")})
+def _ctk_module() -> ModuleType:
+    module = ModuleType("ctk")
+    vars(module).update({name: value for name, value in vars(ctk_widgets).items() if name.startswith("ctk")})
     return module

@@ -1,32 +1,54 @@
-"""A stand-in for slicer.packaging whose user declines every installation."""
+"""A stand-in for slicer.packaging that asks before it installs, as Slicer does; tests say what installing would do."""
 
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType
 
+import slicer
 from packaging.requirements import Requirement
 
-
-def make_packaging_module() -> ModuleType:
-    """Only what the modules call."""
-    module = ModuleType("slicer.packaging")
-    module.load_requirements = _load_requirements
-    module.pip_ensure = _pip_ensure
-    return module
+Requirements = str | Requirement | list[str | Requirement]
 
 
-def _load_requirements(path: str) -> list[Requirement]:
-    lines = [line.partition("#")[0].strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    return [Requirement(line) for line in lines if line]
+def load_requirements(path: str | Path) -> list[Requirement]:
+    """One a line; a comment has a line of its own."""
+    lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    return [Requirement(line) for line in lines if line and not line.startswith(("#", "-"))]
 
 
-def _pip_ensure(requirements: list[Requirement], *, requester: str) -> None:
-    missing = [str(requirement) for requirement in requirements if not _is_installed(requirement)]
-    if missing:
-        message = f"{requester} needs {', '.join(missing)}, and the user declined to install it"
+def pip_check(requirement: Requirements) -> bool:
+    """Whether everything is installed."""
+    requirements = requirement if isinstance(requirement, list) else [requirement]
+    return all(_is_installed(Requirement(str(one))) for one in requirements)
+
+
+def pip_ensure(
+    requirements: Requirements,
+    constraints: str | Path | None = None,
+    *,
+    prompt_install: bool = True,
+    requester: str | None = None,
+) -> None:
+    """Install what is missing, if the user agrees."""
+    missing = [str(one) for one in ([requirements] if isinstance(requirements, str) else requirements)]
+    missing = [one for one in missing if not pip_check(one)]
+    if not missing:
+        return
+    question = f"{len(missing)} Python packages need to be installed."
+    title = f"{requester} - Install Python Packages"
+    if prompt_install and not slicer.util.confirmOkCancelDisplay(question, title, detailedText="\n".join(missing)):
+        message = "User declined package installation"
         raise RuntimeError(message)
+    pip_install(missing, constraints=constraints, requester=requester)
+
+
+def pip_install(
+    requirements: Requirements, constraints: str | Path | None = None, *, requester: str | None = None
+) -> None:
+    """Refused: the environment of the tests is not theirs to change."""
+    message = f"the testbed installs nothing, not even {requirements}"
+    raise NotImplementedError(message)
 
 
 def _is_installed(requirement: Requirement) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import ModuleType
 
 from PySide6 import QtCore, QtGui, QtUiTools, QtWidgets
@@ -22,7 +23,8 @@ class _FileDialog(QtWidgets.QFileDialog):
         return QtWidgets.QFileDialog.getSaveFileName(*arguments)[0]
 
 
-def make_qt_module() -> ModuleType:
+@cache
+def qt_module() -> ModuleType:
     """PySide6 itself changes: this is for test processes alone."""
     use_pythonqt_properties(QtCore, QtGui, QtWidgets, QtUiTools)
     module = ModuleType("qt")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+
+import slicer
 
 
 @dataclass(frozen=True)
@@ -16,13 +17,14 @@ class SampleDataSource:
     fileNames: str  # noqa: N815
     nodeNames: str  # noqa: N815
     customDownloader: Callable  # noqa: N815
+    thumbnailFileName: str | None = None  # noqa: N815
 
 
 class SampleDataLogic:
-    """Its sources by category."""
-
-    sources: ClassVar[dict[str, list[SampleDataSource]]] = {}
+    """Keeps the sources by category where Slicer keeps them."""
 
     @staticmethod
     def registerCustomSampleDataSource(*, category: str, **source: object) -> None:
-        SampleDataLogic.sources.setdefault(category, []).append(SampleDataSource(**source))
+        if not hasattr(slicer.modules, "sampleDataSources"):
+            slicer.modules.sampleDataSources = {}
+        slicer.modules.sampleDataSources.setdefault(category, []).append(SampleDataSource(**source))

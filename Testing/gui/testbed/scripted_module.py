@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import unittest
 from pathlib import Path
 
@@ -15,6 +17,15 @@ class ScriptedLoadableModule:
     def __init__(self, parent: object) -> None:
         self.parent = parent
         self.moduleName = type(self).__name__
+        if not hasattr(slicer, "selfTests"):
+            slicer.selfTests = {}
+        slicer.selfTests[self.moduleName] = self.runTest
+
+    def runTest(self, msec: int = 100) -> None:
+        """What the button "Test" of the panel starts."""
+        test = getattr(importlib.import_module(self.__module__), f"{self.moduleName}Test")()
+        test.messageDelay = msec
+        test.runTest()
 
 
 class ScriptedLoadableModuleWidget:
@@ -56,12 +67,17 @@ class ScriptedLoadableModuleLogic:
 class ScriptedLoadableModuleTest(unittest.TestCase):
     """A module's self-test, which users can start from its panel."""
 
-    def delayDisplay(self, _message: str) -> None:
-        """Shows a message for a moment; here it does not."""
+    messageDelay = 100  # noqa: N815 - as in Slicer
+
+    def delayDisplay(self, message: str) -> None:
+        """Let the window follow the test."""
+        slicer.util.delayDisplay(message, self.messageDelay)
 
     def runTest(self) -> None:
-        """Run every test of the class."""
-        names = unittest.defaultTestLoader.getTestCaseNames(type(self))
+        """Run every test of the class; as in Slicer, a class without one passes."""
+        names = [name for name in dir(self) if "test" in name and callable(getattr(self, name))]
+        if not names:
+            logging.warning("No test is defined in %s", type(self).__name__)
         for name in names:
             self.setUp()
             getattr(self, name)()

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
-
 import numpy as np
 import slicer
 import vtk
-from PySide6.QtCore import QEvent, QPoint, QPointF, QSize, Qt
-from PySide6.QtGui import QImage, QMouseEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QApplication, QWidget
-from vtk.util.numpy_support import vtk_to_numpy
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent, QResizeEvent
+from PySide6.QtWidgets import QApplication
 
-from .application import Logics
+from .logics import Logics
+from .rendered_view import RenderedView
 
 _DISPLAYABLE_MANAGERS = (
     "vtkMRMLModelSliceDisplayableManager",
@@ -25,7 +21,7 @@ _DISPLAYABLE_MANAGERS = (
 _STEPS_OF_A_DRAG = 4
 
 
-class SliceView(QWidget):
+class SliceView(RenderedView):
     """One of the application's slice views: the volumes, models and markups of the scene on a slice.
 
     Args:
@@ -35,18 +31,12 @@ class SliceView(QWidget):
 
     def __init__(self, logics: Logics, name: str) -> None:
         super().__init__()
-        self.setMinimumSize(QSize(120, 120))
         self.setMouseTracking(True)
-        self._node = slicer.util.getFirstNodeByName(name, "vtkMRMLSliceNode")
-        self._logic = _slice_logic(logics, self._node)
         self._logics = logics
-        self._window = vtk.vtkRenderWindow()
-        self._window.SetOffScreenRendering(True)
-        self._window.SetMultiSamples(0)
+        self._logic = logics.slices[name]
+        self._node = self._logic.GetSliceNode()
         self._window.SetNumberOfLayers(2)
         self._add_image_layer()
-        self._interactor = vtk.vtkGenericRenderWindowInteractor()
-        self._interactor.SetRenderWindow(self._window)
         self._interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
         self._managers = self._add_markups_layer(logics)
         self._style = slicer.vtkMRMLSliceViewInteractorStyle()
@@ -93,15 +83,8 @@ class SliceView(QWidget):
         QApplication.processEvents()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        size = event.size()
-        self._window.SetSize(size.width(), size.height())
-        self._logic.ResizeSliceNode(size.width(), size.height())
+        self._logic.ResizeSliceNode(event.size().width(), event.size().height())
         super().resizeEvent(event)
-
-    def paintEvent(self, _event: QPaintEvent) -> None:
-        pixels = self._pixels()
-        height, width = pixels.shape[:2]
-        QPainter(self).drawImage(0, 0, QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._hand_over(event, "LeftButtonPressEvent" if event.button() == Qt.MouseButton.LeftButton else "")
@@ -124,14 +107,7 @@ class SliceView(QWidget):
         picture = self._logic.GetImageDataConnection()
         self._picture.SetVisibility(picture is not None)
         self._mapper.SetInputConnection(picture)
-        self._window.Render()
-        grabber = vtk.vtkWindowToImageFilter()
-        grabber.SetInput(self._window)
-        grabber.ReadFrontBufferOff()
-        grabber.Update()
-        image = grabber.GetOutput()
-        width, height = image.GetDimensions()[:2]
-        return np.ascontiguousarray(vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)[::-1])
+        return super()._pixels()
 
     def _add_image_layer(self) -> None:
         renderer = vtk.vtkRenderer()
@@ -156,12 +132,3 @@ class SliceView(QWidget):
         managers = factory.InstantiateDisplayableManagers(renderer)
         managers.SetMRMLDisplayableNode(self._node)
         return managers
-
-
-def _slice_logic(logics: Logics, node: slicer.vtkMRMLSliceNode) -> slicer.vtkMRMLSliceLogic:
-    logic = slicer.vtkMRMLSliceLogic()
-    logic.SetMRMLApplicationLogic(logics.application)
-    logic.SetMRMLScene(logics.scene)
-    logic.SetSliceNode(node)
-    logics.application.GetSliceLogics().AddItem(logic)
-    return logic
