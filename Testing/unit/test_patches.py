@@ -59,6 +59,12 @@ def test_patches_equal_numpy_slices(contiguous, sample, patch_size):
     np.testing.assert_array_equal(patches, np.array(expected))
 
 
+def test_the_channels_of_a_pixel_are_neighbours_in_memory():
+    stacks = plane_stacks(pad_for_patches(volumes(), 5))
+    patches = cut_patches(stacks, torch.tensor([2, 0]), torch.tensor([[[1, 2, 3]], [[5, 0, 8]]]), 5)
+    assert patches.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_every_corner_can_be_cut():
     corners = [(k, j, i) for k in (0, 5) for j in (0, 6) for i in (0, 8)]
     patches = cut(volumes(1), [0], [corners], 5, contiguous=False)
