@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from .errors import DetectionCancelled, LandmarkDetectionError
 from .failures import printable, unexpected_failure
 from .files.atomic import whole_file
 from .files.images import write_volume
-from .files.results import DETECTION_SUFFIX, ResultsFolder, read_detection
+from .files.results import DETECTION_SUFFIX, FAILED, CaseRow, ResultsFolder, read_detection
 from .index_page import thumbnail_path, write_index_page
 from .pictures import landmark_picture
 from .reslicing import reslice, write_plane_png
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from .detectors.consensus_detector import AnyDetector
     from .files.dataset import Case
     from .landmarks import Detection
+    from .models.joint_card import AnyCard
     from .planes import StandardPlane
     from .volume import Volume
 
@@ -34,7 +36,7 @@ _PLANE_IMAGE_SUFFIXES = (".png", ".nrrd")
 class DetectionRun:
     """Detects case after case and writes each before the next; a kill at any moment leaves only whole files.
 
-    Leaving the `with` block writes the index page, whatever ended the block.
+    Leaving the `with` block writes the index page of all cases in the folder, whatever ended the block.
 
     Args:
         output: the results folder; made if it is not there.
@@ -63,7 +65,7 @@ class DetectionRun:
         return self
 
     def __exit__(self, *_: object) -> None:
-        write_index_page(self.output, self.results)
+        write_index_page(self.output, [*self.results, *self._other_results()])
 
     def process(self, case: Case, detector: AnyDetector, progress: ProgressCallback | None = None) -> CaseResult:
         """Detect one case and write all that was found, or why it failed.
@@ -76,6 +78,22 @@ class DetectionRun:
             result = self._new_result(case, detector, progress)
         self.results.append(result)
         return result
+
+    def _other_results(self) -> list[CaseResult]:
+        """The cases that only earlier runs into the folder were about, as they left them."""
+        cards = {result.card.weights_sha256: result.card for result in self.results}
+        names = {result.name for result in self.results}
+        return [self._as_written(row, cards) for row in self._folder.cases if row.case not in names]
+
+    def _as_written(self, row: CaseRow, cards: Mapping[str, AnyCard]) -> CaseResult:
+        image = Path(row.case)  # the tables know no more of it
+        if row.status == FAILED:
+            return CaseResult(row.case, image, None, None, row.message)
+        try:
+            detection = read_detection(self.output / f"{row.case}{DETECTION_SUFFIX}")
+        except LandmarkDetectionError as error:
+            return CaseResult(row.case, image, None, None, str(error))
+        return CaseResult(row.case, image, cards.get(detection.weights_sha256), detection)
 
     def _earlier_result(self, case: Case, detector: AnyDetector) -> CaseResult | None:
         """What an earlier run wrote, if it is complete."""

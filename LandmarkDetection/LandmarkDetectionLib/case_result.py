@@ -26,16 +26,23 @@ class CaseResult:
     Attributes:
         name: of the case; its files in the results folder begin with it.
         source: the image.
-        card: of the model that was used, or of the models.
+        card: of the model that was used, or of the models; None if it is not at hand, as for a case of an earlier run.
         detection: what was found, None if the case failed.
         failure: one sentence that says why the case failed, or empty.
     """
 
     name: str
     source: Path
-    card: AnyCard
+    card: AnyCard | None
     detection: Detection | None
     failure: str = ""
+
+    @property
+    def model(self) -> str:
+        """Name and version of the model or models, empty if they are not known."""
+        if self.detection is not None:
+            return f"{self.detection.model_name} {self.detection.model_version}"
+        return "" if self.card is None else f"{self.card.name} {self.card.version}"
 
     @property
     def planes(self) -> list[StandardPlane]:
@@ -55,14 +62,14 @@ class CaseResult:
 
     @cached_property
     def _planes(self) -> tuple[list[StandardPlane], list[str]]:
-        if self.detection is None:
+        if self.detection is None or self.card is None:
             return [], []
         landmarks = self.detection.landmark_set
         return _possible(self.card.planes, lambda definition: standard_plane(definition, landmarks))
 
     @cached_property
     def _measurements(self) -> tuple[list[Measurement], list[str]]:
-        if self.detection is None:
+        if self.detection is None or self.card is None:
             return [], []
         return _possible(self.card.measurements, lambda definition: measure(definition, self.detection))
 

@@ -63,7 +63,7 @@ def write_index_page(folder: Path, results: Sequence[CaseResult]) -> None:
     """
     failed = [result for result in results if result.detection is None]
     succeeded = sorted((result for result in results if result.detection is not None), key=_doubt, reverse=True)
-    models = dict.fromkeys(f"{result.card.name} {result.card.version}" for result in results)
+    models = dict.fromkeys(result.model for result in results if result.model)
     page = render_page(
         "run.html",
         models=list(models),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,29 @@ def test_a_cancelled_run_stops_and_has_its_page(tmp_path):
     with pytest.raises(DetectionCancelled):
         run_with(DetectionCancelled(), tmp_path)
     assert (tmp_path / "out" / "index.html").read_text(encoding="utf-8").count("<h3>") == 1
+
+
+def shown(folder: Path) -> list[str]:
+    """Names of the cases on the index page that succeeded, in order."""
+    return re.findall(r"<h3>(.*)</h3>", (folder / "index.html").read_text(encoding="utf-8"))
+
+
+def test_the_page_shows_the_cases_of_earlier_runs_too(tmp_path):
+    run_with(ValueError("a mistake"), tmp_path)
+    scan = write_scan(tmp_path / "later" / "fourth.nrrd")
+    other = PINDetector(load_bundle(write_tiny_bundle(tmp_path, "other")), torch.device("cpu"))
+    with DetectionRun(tmp_path / "out", with_planes=False, resume=False, seed=0) as detection_run:
+        detection_run.process(find_cases(scan)[0], other)
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert set(shown(tmp_path / "out")) == {"first", "third", "fourth"}
+    assert "other 1.0, tiny 1.0" in page
+    assert "a mistake" in page
+
+
+def test_an_earlier_case_whose_detection_was_removed_is_told_to_be_done_again(tmp_path):
+    run_with(ValueError("a mistake"), tmp_path)
+    (tmp_path / "out" / "third.detection.json").unlink()
+    with DetectionRun(tmp_path / "out", with_planes=False, resume=False, seed=0):
+        pass
+    assert shown(tmp_path / "out") == ["first"]
+    assert "detect the landmarks of this case again" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
