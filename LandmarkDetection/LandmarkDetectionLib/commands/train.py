@@ -7,6 +7,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+from ..training.presets import PRESETS
 from ..training.registry import METHODS
 from .arguments import add_device_argument
 from .output import add_json_argument, print_json
@@ -19,7 +20,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--dataset", metavar="FOLDER|FILE", type=Path, required=True, help="folder, or packed file")
     parser.add_argument("--method", required=True, metavar="METHOD", help=", ".join(METHODS))
     parser.add_argument("--output", metavar="BUNDLE", type=Path, required=True, help="folder of the new model")
-    parser.add_argument("--preset", choices=("quick", "standard", "paper"), default="standard")
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="standard")
     add_device_argument(parser)
     parser.add_argument("--config", metavar="FILE.json", type=Path, help="settings that replace those of the preset")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
