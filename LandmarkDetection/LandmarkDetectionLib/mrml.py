@@ -220,6 +220,20 @@ def set_review(node: slicer.vtkMRMLMarkupsFiducialNode, review: Review) -> None:
     node.SetAttribute(_REVIEW_ATTRIBUTE, json.dumps(review_to_json(review)))
 
 
+def carry_along(node: slicer.vtkMRMLMarkupsFiducialNode, mapping: Callable[[FloatArray], FloatArray]) -> None:
+    """Move what was detected in a list of landmarks, and its review, as its points were moved.
+
+    Args:
+        node: the list, which a detector made.
+        mapping: of positions (n, 3) from where they were to where they are, in the list's coordinates.
+    """
+    detection = _carried(detection_of(node), mapping)
+    review = review_of(node).mapped(lambda position: mapping(position[None])[0])
+    with slicer.util.NodeModify(node):
+        node.SetAttribute(_DETECTION_ATTRIBUTE, json.dumps(detection_to_json(detection)))
+        set_review(node, review)
+
+
 def points_of(node: slicer.vtkMRMLMarkupsNode) -> list[tuple[str, Position]]:
     """Label and position of every control point, in the list's coordinates; None where it is not placed."""
     return [(node.GetNthControlPointLabel(index), _own_position(node, index)) for index in _indices(node)]

@@ -7,33 +7,38 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import numpy as np
 import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.geometry import FloatArray
 from LandmarkDetectionLib.landmarks import Detection, LandmarkSet
 from LandmarkDetectionLib.models.bundle import load_card
 from LandmarkDetectionLib.models.joint_card import JointCard
 from LandmarkDetectionLib.models.registry import find_model
 from LandmarkDetectionLib.mrml import (
+    carry_along,
     detection_of,
     in_world,
     landmarks_from_node,
+    mapping_between,
     place_point,
     points_of,
     review_of,
     set_review,
     volume_node_of,
 )
-from LandmarkDetectionLib.review import Position, Review, ReviewedLandmark, reviewed_landmarks
+from LandmarkDetectionLib.review import MOVED_MM, Position, Review, ReviewedLandmark, reviewed_landmarks
 
 
 class ShownLandmarks(VTKObservationMixin):
     """Follows one list of landmarks, writes down who changed what, and tells the sections of the panel.
 
-    What changes in one turn of the event loop is told once, so that many changes cost as much as one.
+    What changes in one turn of the event loop is told once, so that many changes cost as much as one. Points that move
+    in the list's coordinates because its transform is hardened are not corrected: what was detected moves with them.
 
     Attributes:
         node: the list; None if the panel shows none.
@@ -80,6 +85,7 @@ class ShownLandmarks(VTKObservationMixin):
             if self._is_outdated:
                 self._read()
             points = points_of(self.node)
+            self._follow_hardening(points)
             if self.detection is not None and not self._is_dragged:
                 self._keep(self.review.observed(self.detection, dict(points), *_who_and_when()))
             self.landmarks = reviewed_landmarks(self.detection, self.review, points)
@@ -129,6 +135,8 @@ class ShownLandmarks(VTKObservationMixin):
         self.card: JointCard | None = None
         self.review = Review()
         self.landmarks: tuple[ReviewedLandmark, ...] = ()
+        self._parent: slicer.vtkMRMLTransformNode | None = None
+        self._points: list[tuple[str, Position]] = []
 
     def _read(self) -> None:
         self._is_outdated = False
@@ -140,6 +148,17 @@ class ShownLandmarks(VTKObservationMixin):
             self.card = None
         elif found.model_names != before:
             self.card = _joint_card(found)
+
+    def _follow_hardening(self, points: list[tuple[str, Position]]) -> None:
+        parent = self.node.GetParentTransformNode()
+        if self.detection is not None and parent is not self._parent and self._points:
+            mapping = mapping_between(self._parent, parent)
+            if _are_moved_by(mapping, self._points, points):
+                self._is_writing = True
+                carry_along(self.node, mapping)
+                self._is_writing = False
+                self._read()
+        self._parent, self._points = parent, points
 
     def _keep(self, review: Review) -> None:
         if review is not self.review:
@@ -166,6 +185,21 @@ class ShownLandmarks(VTKObservationMixin):
     def _on_drag_ended(self, _caller: vtk.vtkObject, _event: str) -> None:
         self._is_dragged = False
         self._timer.start()
+
+
+def _are_moved_by(
+    mapping: Callable[[FloatArray], FloatArray],
+    before: list[tuple[str, Position]],
+    now: list[tuple[str, Position]],
+) -> bool:
+    """Whether every point is where a mapping puts what was there before."""
+    if [(label, place is None) for label, place in before] != [(label, place is None) for label, place in now]:
+        return False
+    places = [(old, new) for (_label, old), (_label, new) in zip(before, now, strict=True) if old is not None]
+    if not places:
+        return False
+    old, new = np.array(places).transpose(1, 0, 2)
+    return bool((np.linalg.norm(mapping(old) - new, axis=1) <= MOVED_MM).all())
 
 
 def _joint_card(detection: Detection) -> JointCard | None:
