@@ -30,7 +30,8 @@ from LandmarkDetectionLib.models.registry import MODELS_FOLDER_VARIABLE, import_
 from LandmarkDetectionLib.mrml import add_landmarks, add_volume, detection_of, landmarks_from_node
 from LandmarkDetectionLib.training_setup import TrainingSetup, suggested_name
 from LandmarkDetectionLib.volume import Volume
-from LandmarkDetectionWidgets.packages import ensure_packages
+from LandmarkDetectionWidgets.packages import Packages
+from LandmarkDetectionWidgets.packages_row import PackagesRow
 from LandmarkTrainingWidgets.bundle_section import BundleSection
 from LandmarkTrainingWidgets.case_section import CaseSection
 from LandmarkTrainingWidgets.dataset_section import DatasetSection
@@ -80,6 +81,8 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic = LandmarkTrainingLogic()
         self.dataset = DatasetSection(self.ui, self._show_parameters)
         self.case = CaseSection(self.ui, self._on_add_case, self._on_add_all_cases)
+        requirements = Path(self.resourcePath("training-requirements.txt"))
+        self.packages = PackagesRow(self.ui, Packages(requirements, _("Landmark Training")))
         self.model = ModelSection(self.ui, self._on_method_chosen, self._on_initial_chosen)
         self.training = TrainingSection(self.ui, self._on_train, self._on_model_changed)
         self.evaluation = EvaluationSection(self.ui, self._on_evaluate, self._show_parameters)
@@ -153,13 +156,19 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.case.show(node.landmarks, node.volume, self.dataset.adding_problem)
         setup, owner = self._setup(), node.parameterNode
         suggestion = "" if self.dataset.dataset is None else self._suggested_name()
-        self.model.show(method=node.method, preset=node.preset.value, initial=node.initial, suggested_name=suggestion)
+        self.model.show(
+            method=node.method,
+            preset=node.preset.value,
+            folds=node.folds,
+            initial=node.initial,
+            suggested_name=suggestion,
+        )
         self.training.show(owner, setup, self._training_problem(setup))
         self.evaluation.show(owner, setup, self._evaluation_problem(setup))
         self.bundle.show(setup, self._saving_problem(setup))
         is_free = not (self.training.is_busy or self.evaluation.is_busy)
         self.model.set_enabled(is_free)
-        for widget in (self.ui.datasetEdit, self.ui.browseDatasetButton):
+        for widget in (self.ui.datasetEdit, self.ui.browseDatasetButton, self.ui.browsePackButton):
             widget.setEnabled(is_free)
 
     def _follow_landmarks(self) -> None:
@@ -219,13 +228,13 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             setup = self._setup()
             if setup.is_trained and not resume and not _may_replace(setup.name):
                 return
-            ensure_packages(Path(self.resourcePath("training-requirements.txt")), requester=_("Landmark Training"))
+            self.packages.ensure()
             self.training.start(setup, resume=resume)
             self._show_parameters()
 
     def _on_evaluate(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The evaluation could not start.")):
-            ensure_packages(Path(self.resourcePath("training-requirements.txt")), requester=_("Landmark Training"))
+            self.packages.ensure()
             self.evaluation.start(self._setup())
             self._show_parameters()
 
@@ -332,6 +341,9 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
 
     _LABELS = ("bright", "dim")
     _CASES = 4
+    _LARGEST_MEAN_ERROR_MM = 6.0
+    """A model that has hardly learned says where landmarks are on average, which is 3 to 4 mm off."""
+
     _SETTINGS = (
         '{"optimisation": {"steps": 6, "validate_every": 3, "batch_size": 8, "pool_size": 4},'
         ' "network": {"patch_size": 13, "widths": [8, 16], "hidden": 16}, "preprocessing": {"centre": "content"}}'
@@ -354,9 +366,9 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
     def test_a_model_is_trained_on_the_scene_evaluated_and_used(self) -> None:
         """From volumes with landmarks in the scene to landmarks found by a model that learned from them."""
         logic, folder = LandmarkTrainingLogic(), Path(self._folder.name)
-        volumes = [self._add_blobs(seed) for seed in range(self._CASES)]
-        assert len(logic.add_all_cases(folder / "blobs")) == self._CASES
-        assert set(divide_cases(folder / "blobs")) == {"train", "validation", "test"}
+        blobs = [self._add_blobs(seed) for seed in range(self._CASES)]
+        self.assertEqual(len(logic.add_all_cases(folder / "blobs")), self._CASES)
+        self.assertEqual(set(divide_cases(folder / "blobs")), {"train", "validation", "test"})
         (folder / "settings.json").write_text(self._SETTINGS, encoding="utf-8")
         setup = TrainingSetup(
             str(folder / "blobs"), "pin", "quick", "blobs", device="cpu", config=str(folder / "settings.json")
@@ -365,14 +377,16 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
         logic.run(setup.training_arguments(resume=False))
         logic.run(setup.evaluation_arguments(TEST))
         import_model(setup.output)
-        found = LandmarkDetectionLogic().detect(volumes[0], "blobs", device="cpu")
+        volume, truth = blobs[0]
+        found = landmarks_from_node(LandmarkDetectionLogic().detect(volume, "blobs", device="cpu"))
 
-        assert tuple(landmarks_from_node(found)) == self._LABELS
-        assert (setup.report_folder / "index.html").exists()
+        self.assertEqual(found.present, self._LABELS)
+        self.assertLess(np.linalg.norm(found.to_array() - truth, axis=1).mean(), self._LARGEST_MEAN_ERROR_MM)
+        self.assertTrue((setup.report_folder / "index.html").exists())
         self.delayDisplay("Test passed")
 
-    def _add_blobs(self, seed: int) -> vtkMRMLScalarVolumeNode:
-        """A volume with two bright spots, and a list of their places, in the scene."""
+    def _add_blobs(self, seed: int) -> tuple[vtkMRMLScalarVolumeNode, np.ndarray]:
+        """A volume with two bright spots, whose places (2, 3) are in a list of landmarks, in the scene."""
         random = np.random.default_rng(seed)
         centres = np.array([[7.0, 12.0, 11.0], [16.0, 8.0, 13.0]]) + random.uniform(-3.0, 3.0, 3)
         voxels = random.uniform(1.0, 10.0, (24, 24, 24))
@@ -383,4 +397,4 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
         landmarks = add_landmarks(name)
         for label, centre in zip(self._LABELS, centres, strict=True):
             landmarks.AddControlPointWorld(vtk.vtkVector3d(*centre), label)
-        return add_volume(Volume(voxels.astype(np.float32), np.eye(4), name))
+        return add_volume(Volume(voxels.astype(np.float32), np.eye(4), name)), centres

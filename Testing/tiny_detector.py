@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from LandmarkDetectionLib.models.bundle import save_bundle
+from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.networks.pin import PINNetwork
+from LandmarkDetectionLib.shape_model import ShapeModel
 
 LABELS = ("AC", "PC", "RE", "LE")
 MEAN_SHAPE_MM = np.array([[0.0, 12.0, 0.0], [0.0, -12.0, 0.0], [15.0, 15.0, -8.0], [-15.0, 15.0, -8.0]])
@@ -24,6 +26,18 @@ def write_tiny_bundle(folder: Path, name: str = "tiny", **inference: float) -> P
     torch.manual_seed(0)
     network = PINNetwork(3 * len(LABELS), outputs=2, widths=NETWORK["widths"], hidden=NETWORK["hidden"])
     save_bundle(folder / name, ModelCard.from_json(_card(name, INFERENCE | inference)), network.state_dict())
+    return folder / name
+
+
+def write_second_opinion(folder: Path, name: str, seed: int, shift_mm: float = 0.0) -> Path:
+    """The tiny bundle with slightly other weights, which finds everything `shift_mm` higher."""
+    bundle = load_bundle(write_tiny_bundle(folder, name))
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {key: one + 0.001 * torch.randn(one.shape, generator=generator) for key, one in bundle.tensors.items()}
+    shape = bundle.card.shape_model
+    mean = shape.mean + np.tile([0.0, 0.0, shift_mm], len(LABELS))
+    card = replace(bundle.card, shape_model=ShapeModel(mean, shape.eigenvectors, shape.eigenvalues))
+    save_bundle(folder / name, card, tensors)
     return folder / name
 
 

@@ -22,6 +22,20 @@ def trainings_folder() -> Path:
 
 
 @dataclass(frozen=True)
+class TrainingPart:
+    """One of the trainings that make a model: those of the folds come first, then its own.
+
+    Attributes:
+        number, count: which of how many.
+        folder: of its checkpoints and log.
+    """
+
+    number: int
+    count: int
+    folder: Path
+
+
+@dataclass(frozen=True)
 class TrainingSetup:
     """What to train.
 
@@ -31,6 +45,7 @@ class TrainingSetup:
         name: of the new model.
         initial: name of the model whose weights to start from; empty for none.
         config: JSON file with settings that replace those of the preset; empty for none.
+        folds: how many calibrate the model by cross-validation; 1 for none.
     """
 
     dataset: str
@@ -40,6 +55,7 @@ class TrainingSetup:
     device: str = "auto"
     initial: str = ""
     config: str = ""
+    folds: int = 1
 
     @property
     def output(self) -> Path:
@@ -62,10 +78,23 @@ class TrainingSetup:
         return (self.output / CARD_FILE).exists()
 
     @property
+    def part(self) -> TrainingPart:
+        """The training that is under way, or comes next, or was the last."""
+        folds = range(1, self.folds + 1) if self.folds > 1 else ()
+        for number in folds:
+            bundle = self.work_folder / f"fold-{number}"
+            if not (bundle / CARD_FILE).exists():
+                return TrainingPart(number, len(folds) + 1, bundle.with_name(f"{bundle.name}.training"))
+        return TrainingPart(len(folds) + 1, len(folds) + 1, self.work_folder)
+
+    @property
     def can_resume(self) -> bool:
         """Whether a training of this name stopped before its end."""
-        checkpoint, card = self.work_folder / CHECKPOINT_FILE, self.output / CARD_FILE
-        return checkpoint.exists() and (not card.exists() or card.stat().st_mtime < checkpoint.stat().st_mtime)
+        part, card = self.part, self.output / CARD_FILE
+        checkpoint = part.folder / CHECKPOINT_FILE
+        if not checkpoint.exists():
+            return part.number > 1 and not card.exists()
+        return not card.exists() or card.stat().st_mtime < checkpoint.stat().st_mtime
 
     def training_arguments(self, *, resume: bool) -> list[str]:
         """The command that trains."""
@@ -73,6 +102,7 @@ class TrainingSetup:
         arguments += ["--device", self.device, "--output", str(self.output), "--json"]
         arguments += ["--resume"] if resume else []
         arguments += ["--init-from", self.initial] if self.initial else []
+        arguments += ["--folds", str(self.folds)] if self.folds > 1 else []
         return arguments + (["--config", self.config] if self.config else [])
 
     def evaluation_arguments(self, split: str) -> list[str]:

@@ -3,7 +3,8 @@
 It reads one JSON object a line on its standard input and appends answers, one a line, to FILE; what libraries print
 does not get in between. `DetectionWorker` is the other end.
 
-request     {"models", "device", "seed", "options", "volume": {"voxels": a .npy file, "ijk_to_ras", "name"}}
+request     {"models": [{"bundle": a path, "options"}], "device", "seed",
+             "volume": {"voxels": a .npy file, "ijk_to_ras", "name"}}
 answers     {"event": "progress", "fraction", "text"}
             {"event": "result", "detection"}
             {"event": "error", "kind", "message"}
@@ -83,13 +84,14 @@ class _Session:
         from .detectors.registry import load_consensus
         from .models.bundle import load_bundle
 
-        models = [Path(model) for model in request["models"]]
+        models = [Path(model["bundle"]) for model in request["models"]]
         cards = [model / "model.json" if model.is_dir() else model for model in models]
-        key = (models, [card.stat().st_mtime_ns for card in cards], request["device"], request["options"])
+        key = (request["models"], [card.stat().st_mtime_ns for card in cards], request["device"])
         if key != self._detector_key:
             self._detector = self._detector_key = None
             bundles = [load_bundle(model) for model in models]
-            self._detector = load_consensus(bundles, request["device"], request["options"])
+            options = [model["options"] for model in request["models"]]
+            self._detector = load_consensus(bundles, request["device"], options)
             self._detector_key = key
         return self._detector
 

@@ -6,7 +6,7 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,7 @@ class DetectionWorker:
 
     Example:
         >>> worker = DetectionWorker()
-        >>> worker.detect(volume, Path("brain-t1"))
+        >>> worker.detect(volume, {Path("brain-t1"): {}})
         >>> while worker.is_busy:
         ...     for event in worker.poll(): print(event)
         >>> worker.close()
@@ -86,19 +86,18 @@ class DetectionWorker:
     def detect(
         self,
         volume: Volume,
-        model: Path | Sequence[Path],
+        models: Mapping[Path, Mapping[str, str]],
         *,
         device: str = "auto",
         seed: int = 0,
-        options: Mapping[str, str] | None = None,
     ) -> None:
         """Start a detection; `poll` tells what becomes of it.
 
         Args:
             volume: copied to a temporary file; a large one piece by piece, by this call and by `poll`, so that neither
                 takes long. Its voxels must not change before the first progress is told.
-            model: folder or zip of the model bundle; of several, their consensus.
-            device, seed, options: as for the detector.
+            models: folder or zip of the model bundle, with options of its method by name; of several, their consensus.
+            device, seed: as for the detector.
 
         Raises:
             LandmarkDetectionError: if the volume cannot be written or the child cannot be started.
@@ -109,12 +108,10 @@ class DetectionWorker:
         if self._child is None or not self._child.is_alive:
             self.close()
             self._child = _Child()
-        models = [model] if isinstance(model, Path) else model
         request = {
-            "models": [str(one.resolve()) for one in models],
+            "models": [{"bundle": str(bundle.resolve()), "options": dict(own)} for bundle, own in models.items()],
             "device": device,
             "seed": seed,
-            "options": dict(options or {}),
         }
         self._child.begin(request, volume)
         self._is_busy = True

@@ -49,6 +49,11 @@ class DetectionSection:
         self._update_widgets()
 
     @property
+    def is_busy(self) -> bool:
+        """Whether a detection is running."""
+        return self._worker.is_busy
+
+    @property
     def process_id(self) -> int | None:
         """Of the child process, None if there is none."""
         return self._worker.process_id
@@ -58,13 +63,13 @@ class DetectionSection:
         self._problem = problem
         self._update_widgets()
 
-    def start(self, volume: Volume, model: Path, device: str, seed: int, options: Mapping[str, str]) -> None:
-        """Begin a detection.
+    def start(self, volume: Volume, models: Mapping[Path, Mapping[str, str]], device: str, seed: int) -> None:
+        """Begin a detection; arguments are those of `DetectionWorker.detect`.
 
         Raises:
             LandmarkDetectionError: if it cannot begin.
         """
-        self._worker.detect(volume, model, device=device, seed=seed, options=options)
+        self._worker.detect(volume, models, device=device, seed=seed)
         self._show_progress(Progress(0.0, _("Starting")))
         self._timer.start()
         self._update_widgets()

@@ -1,8 +1,10 @@
-"""The Input section: which model finds landmarks in which volume, on which device, and whether they fit."""
+"""The Input section: which models find landmarks in which volume, on which device, and whether they fit."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import slicer
@@ -18,6 +20,8 @@ from LandmarkDetectionLib.suitability import check_dimension, field_of_view_doub
 
 from .card_text import card_details, card_line
 from .models_dialog import ModelsDialog
+from .pixel_size import PixelSize
+from .second_opinions import SecondOpinions
 
 _BADGE_STYLE = "QLabel {{ border: 1px solid {colour}; border-radius: 6px; padding: 1px 6px; color: {colour}; }}"
 _LICENCE_COLOUR, _RESTRICTED_COLOUR = "#2e9e4f", "#d07a00"
@@ -34,6 +38,7 @@ class InputSection(VTKObservationMixin):
         ui: widgets of the panel by name.
         models_ui_file: path of the .ui file of the window that manages models.
         on_model_chosen: called with the name of the model that the user chose.
+        on_opinions_chosen: called with the names of the further models that the user chose.
         on_changed: called after the models or the volume changed.
     """
 
@@ -42,6 +47,7 @@ class InputSection(VTKObservationMixin):
         ui: Any,
         models_ui_file: str,
         on_model_chosen: Callable[[str], None],
+        on_opinions_chosen: Callable[[tuple[str, ...]], None],
         on_changed: Callable[[], None],
     ) -> None:
         VTKObservationMixin.__init__(self)
@@ -55,17 +61,24 @@ class InputSection(VTKObservationMixin):
         ui.modelSelector.currentIndexChanged.connect(self._on_index_changed)
         ui.manageModelsButton.clicked.connect(self.models.open)
         ui.doubtsLabel.setStyleSheet(_DOUBT_STYLE)
+        self._opinions = SecondOpinions(ui, on_opinions_chosen)
+        self._pixel_size = PixelSize(ui, self._on_volume_changed)
         self.reload_models()
 
     @property
-    def model_names(self) -> tuple[str, ...]:
-        """Of all models that can be chosen."""
-        return tuple(self._cards)
+    def likely_model(self) -> str:
+        """Name of the first model about which the volume raises the fewest doubts; empty if there is no model."""
+        return min(self._cards, key=lambda name: self._doubt_count(self._cards[name]), default="")
 
     @property
     def card(self) -> ModelCard | None:
-        """Of the chosen model."""
+        """Of the chosen model, the first if there are several."""
         return self._cards.get(self._ui.modelSelector.currentData)
+
+    @property
+    def cards(self) -> tuple[ModelCard, ...]:
+        """Of all models that are asked together."""
+        return () if self.card is None else (self.card, *self._opinions.cards)
 
     def reload_models(self) -> None:
         """Show the models there are now, keeping the choice if it is still one of them."""
@@ -76,14 +89,18 @@ class InputSection(VTKObservationMixin):
         for name in self._cards:
             self._ui.modelSelector.addItem(name, name)
         self._is_filling = False
-        self.choose(chosen, self._volume_node)
+        self.choose(chosen, [card.name for card in self._opinions.cards], self._volume_node)
 
-    def choose(self, model: str | None, volume_node: slicer.vtkMRMLScalarVolumeNode | None) -> None:
-        """Show a model as chosen, without telling, none if there is none of that name; and look at a volume."""
+    def choose(
+        self, model: str | None, opinions: Sequence[str], volume_node: slicer.vtkMRMLScalarVolumeNode | None
+    ) -> None:
+        """Show models as chosen, without telling, none if there is none of that name; and look at a volume."""
         self._is_filling = True
         self._ui.modelSelector.setCurrentIndex(list(self._cards).index(model) if model in self._cards else -1)
         self._is_filling = False
+        self._opinions.show(self.card, self._cards.values(), opinions)
         self._watch(volume_node)
+        self._pixel_size.show(volume_node)
         self._show_card()
         self._show_doubts()
 
@@ -105,17 +122,8 @@ class InputSection(VTKObservationMixin):
         return ""
 
     def is_agreed(self) -> bool:
-        """Whether the model may be used; one for research alone asks once, and the answer is remembered."""
-        card = self.card
-        settings, key = slicer.app.userSettings(), _AGREED_SETTING.format(name=card.name)
-        if not card.badge or settings.value(key) == card.weights_sha256:
-            return True
-        question = _("{name} is for research use only: the licence of its training data is {licence}. Go on?")
-        question = question.format(name=card.name, licence=card.training.licence)
-        if not slicer.util.confirmOkCancelDisplay(question):
-            return False
-        settings.setValue(key, card.weights_sha256)
-        return True
+        """Whether the models may be used; one for research alone asks once, and the answer is remembered."""
+        return all(map(_is_agreed, self.cards))
 
     def close(self) -> None:
         """Close the window of the models, and look at nothing any more."""
@@ -154,16 +162,31 @@ class InputSection(VTKObservationMixin):
         self._ui.doubtsLabel.setVisible(bool(doubts))
 
     def _doubts(self) -> tuple[str, ...]:
-        """Why the volume may not be one for the model."""
+        """Why the volume may not be one for the models."""
         if self._volume_node is None or self.card is None:
             return ()
         if problem := self.problem():
             return (problem,)
+        if doubt := self._pixel_size.doubt:
+            return (doubt,)  # its size in millimetres, with which others begin, is not known
+        return tuple(chain.from_iterable(map(self._doubts_of, self.cards)))
+
+    def _doubts_of(self, card: ModelCard) -> tuple[str, ...]:
         least_value = self._volume_node.GetImageData().GetScalarRange()[0]
         grid = grid_of(self._volume_node)
-        return (*field_of_view_doubts(grid, self.card), *modality_doubts(least_value, self.card))
+        return *field_of_view_doubts(grid, card), *modality_doubts(least_value, card)
+
+    def _doubt_count(self, card: ModelCard) -> float:
+        grid = None if self._volume_node is None else grid_of(self._volume_node)
+        if grid is None:
+            return 0.0
+        return len(self._doubts_of(card)) if grid.dimension == card.dimension else math.inf
 
     def _on_volume_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
+        self._on_volume_changed()
+
+    def _on_volume_changed(self) -> None:
+        self._pixel_size.show(self._volume_node)
         self._show_doubts()
         self._on_changed()
 
@@ -176,3 +199,15 @@ class InputSection(VTKObservationMixin):
     def _on_index_changed(self) -> None:
         if not self._is_filling and self.card is not None:
             self._on_model_chosen(self.card.name)
+
+
+def _is_agreed(card: ModelCard) -> bool:
+    settings, key = slicer.app.userSettings(), _AGREED_SETTING.format(name=card.name)
+    if not card.badge or settings.value(key) == card.weights_sha256:
+        return True
+    question = _("{name} is for research use only: the licence of its training data is {licence}. Go on?")
+    question = question.format(name=card.name, licence=card.training.licence)
+    if not slicer.util.confirmOkCancelDisplay(question):
+        return False
+    settings.setValue(key, card.weights_sha256)
+    return True

@@ -7,7 +7,7 @@ from typing import Any
 import slicer
 
 from LandmarkDetectionLib.files.images import read_volume
-from LandmarkDetectionLib.models.registry import list_models, sample_image
+from LandmarkDetectionLib.models.registry import list_models, sample_image, sample_thumbnail
 from LandmarkDetectionLib.mrml import add_volume
 
 _CATEGORY = "Landmark Detection"
@@ -26,6 +26,7 @@ def register_sample_data() -> None:
                 uris=image.as_uri(),
                 fileNames=image.name,
                 nodeNames=card.name,
+                thumbnailFileName=str(sample_thumbnail(card.name)),
                 customDownloader=_load,
             )
 

@@ -37,6 +37,7 @@ class DatasetSection:
         self.dataset: Dataset | None = None
         self.problem = ""
         ui.browseDatasetButton.clicked.connect(self._on_browse_clicked)
+        ui.browsePackButton.clicked.connect(self._on_browse_pack_clicked)
         ui.checkButton.clicked.connect(self._on_check_clicked)
         ui.divideButton.clicked.connect(self._on_divide_clicked)
         self.show("")
@@ -53,6 +54,8 @@ class DatasetSection:
     @property
     def adding_problem(self) -> str:
         """Why no case can be added, as a sentence; empty if one can."""
+        if self.dataset is not None and self.dataset.path.is_file():
+            return _("A packed file takes no cases: add them to the folder it was made from, and pack that again.")
         return "" if self._path and (self.dataset is not None or is_new(Path(self._path))) else self.problem
 
     def reload(self) -> None:
@@ -141,6 +144,12 @@ class DatasetSection:
         )
         if folder:
             self._ui.datasetEdit.setText(folder)
+
+    def _on_browse_pack_clicked(self) -> None:
+        title, kinds = _("Choose a packed dataset"), _("Packed datasets (*.zip);;All files (*)")
+        file = qt.QFileDialog.getOpenFileName(self._ui.browsePackButton, title, self._path, kinds)
+        if file:
+            self._ui.datasetEdit.setText(file)
 
     def _update_widgets(self) -> None:
         ui, dataset = self._ui, self.dataset

@@ -17,7 +17,7 @@ from LandmarkDetectionLib.training.registry import METHODS
 class ModelSection:
     """Fills the choosers of methods and models, and says how long the preset takes.
 
-    The preset, the name, the device and the settings are bound to the parameter node by the panel's .ui file.
+    The preset, name, device, settings and folds are bound to the parameter node by the panel's .ui file.
 
     Args:
         ui: widgets of the panel by name.
@@ -52,12 +52,12 @@ class ModelSection:
         """Of a model to start from, None if there is none of that name."""
         return self._cards.get(name)
 
-    def show(self, *, method: str, preset: str, initial: str, suggested_name: str) -> None:
+    def show(self, *, method: str, preset: str, folds: int, initial: str, suggested_name: str) -> None:
         """Show choices without telling."""
         self._choose(self._ui.methodSelector, method)
         self._choose(self._ui.initialSelector, initial)
         self._ui.nameEdit.setPlaceholderText(suggested_name)
-        self._ui.timeLabel.setText(_time_text(preset))
+        self._ui.timeLabel.setText(_time_text(preset, folds))
 
     def set_enabled(self, is_enabled: bool) -> None:
         """Whether choices can be made."""
@@ -91,8 +91,12 @@ class ModelSection:
             self._ui.configEdit.setText(file)
 
 
-def _time_text(preset: str) -> str:
+def _time_text(preset: str, folds: int) -> str:
     minutes = PRESETS[preset]
     if minutes is None:
-        return _("The schedule of the publication: hours to days; a graphics processor is advised.")
-    return _("At most {minutes:g} minutes on two processor cores.").format(minutes=minutes)
+        text = _("The schedule of the publication: hours to days; a graphics processor is advised.")
+    else:
+        text = _("At most {minutes:g} minutes on two processor cores.").format(minutes=minutes)
+    if folds > 1:
+        text += " " + _("{count} times that, for the folds.").format(count=folds + 1)
+    return text

@@ -17,7 +17,7 @@ class LandmarkTrainingParameterNode:
 
     dataset - folder or packed file to train on.
     landmarks, volume - the case to add to it.
-    method, preset, initial, model_name, device, config - what to train, and how; see `TrainingSetup`.
+    method, preset, initial, model_name, device, config, folds - what to train, and how; see `TrainingSetup`.
     plot - what the plot view shows.
     """
 
@@ -30,6 +30,7 @@ class LandmarkTrainingParameterNode:
     model_name: str = ""
     device: Device = Device.AUTO
     config: str = ""
+    folds: int = 1
     plot: Plot = Plot.ERROR
 
 
@@ -43,11 +44,12 @@ def setup_of(node: LandmarkTrainingParameterNode, suggested_name: str) -> Traini
         device=node.device.value,
         initial=node.initial,
         config=node.config,
+        folds=node.folds,
     )
 
 
 def keep_setup(node: LandmarkTrainingParameterNode, setup: TrainingSetup) -> None:
     """Make the panel show what is being trained."""
     node.dataset, node.method, node.model_name = setup.dataset, setup.method, setup.name
-    node.initial, node.config = setup.initial, setup.config
+    node.initial, node.config, node.folds = setup.initial, setup.config, setup.folds
     node.preset, node.device = Preset(setup.preset), Device(setup.device)

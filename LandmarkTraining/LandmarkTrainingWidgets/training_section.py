@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from LandmarkDetectionLib.command_client import CommandFailed
 from LandmarkDetectionLib.training.log_files import TrainingProgress, read_progress
-from LandmarkDetectionLib.training_setup import TrainingSetup
+from LandmarkDetectionLib.training_setup import TrainingPart, TrainingSetup
 
 from .choices import Plot
 from .command_runner import CommandRunner
@@ -77,7 +77,7 @@ class TrainingSection:
         if not self.is_busy and setup != self._setup:
             self._setup, is_news = setup, True
             self._ui.trainingLabel.setText("")
-            self._progress = read_progress(setup.work_folder)
+            self._progress = read_progress(setup.part.folder)
         if is_news and self._progress.step:
             self._draw()
         self._update_widgets()
@@ -95,7 +95,7 @@ class TrainingSection:
         self._runner.start(*setup.training_arguments(resume=resume))
         self._setup = setup
         # What an earlier training left is not shown as the state of this one, which has not read its cases yet.
-        self._before = read_progress(setup.work_folder)
+        self._before = read_progress(setup.part.folder)
         self._progress = self._before if resume else TrainingProgress()
         self._is_plot_wanted = True
         self._draw()
@@ -128,12 +128,13 @@ class TrainingSection:
         show_chart(self.chart(self._chosen_plot))
 
     def _follow(self) -> None:
-        progress = read_progress(self._setup.work_folder)
+        part = self._setup.part
+        progress = read_progress(part.folder)
         if progress in (self._progress, self._before):
             return
         self._progress = progress
         self._draw()
-        self._ui.trainingLabel.setText(_progress_text(progress))
+        self._ui.trainingLabel.setText(_progress_text(progress, part))
         self._update_widgets()
         if self._is_plot_wanted and self.chart(self._chosen_plot) is not None:
             self._is_plot_wanted = False
@@ -167,7 +168,7 @@ class TrainingSection:
     def _update_widgets(self) -> None:
         ui, is_busy = self._ui, self.is_busy
         ui.progressBar.setVisible(is_busy)
-        ui.progressBar.setValue(round(self._progress.fraction * ui.progressBar.maximum))
+        ui.progressBar.setValue(round(self._fraction * ui.progressBar.maximum))
         ui.trainButton.setText(_("Cancel") if is_busy else _("Train"))
         ui.trainButton.setEnabled(is_busy or not self._problem)
         hint = _("Stop the training; it can be resumed.") if is_busy else self._problem or _("Train a new model.")
@@ -180,6 +181,14 @@ class TrainingSection:
         ui.showPlotButton.setToolTip("" if has_plot else _("There is nothing to plot yet."))
         ui.trainingLabel.setVisible(bool(ui.trainingLabel.text))
 
+    @property
+    def _fraction(self) -> float:
+        """Of the whole training that is over."""
+        if self._setup is None:
+            return 0.0
+        part = self._setup.part
+        return (part.number - 1 + self._progress.fraction) / part.count
+
     def _resume_problem(self) -> str:
         if self.is_busy:
             return _("A training is running.")
@@ -190,8 +199,9 @@ class TrainingSection:
         return ""
 
 
-def _progress_text(progress: TrainingProgress) -> str:
-    parts = [_("Step {step} of {steps}").format(step=progress.step, steps=progress.plan.steps)]
+def _progress_text(progress: TrainingProgress, part: TrainingPart) -> str:
+    parts = [_("Training {number} of {count}").format(number=part.number, count=part.count)] if part.count > 1 else []
+    parts.append(_("Step {step} of {steps}").format(step=progress.step, steps=progress.plan.steps))
     if progress.minutes_left is not None:
         parts.append(_time_left(progress.minutes_left))
     if progress.best_error_mm is not None:

@@ -1,12 +1,9 @@
-"""The method's options reach the detector and stay with the scene; a picture can be given its pixel size."""
+"""The method's options reach the detector and stay with the scene."""
 
 from __future__ import annotations
 
 import json
 
-import numpy as np
-import pytest
-import slicer
 from panel_actions import choose_model, detect
 
 from LandmarkDetectionLib.mrml import detection_of
@@ -57,16 +54,3 @@ def test_the_seed_is_the_one_used(testbed, panel, head):
     detect(testbed, panel)
     assert detection_of(panel.ui.landmarksSelector.currentNode()).seed == 7
     panel.ui.seedSpinBox.setValue(0)
-
-
-def test_only_a_picture_can_be_given_a_pixel_size(panel, head):
-    assert not panel.ui.setPixelSpacingButton.enabled
-    assert panel.ui.pixelSpacingSpinBox.toolTip == "Only of single pictures (2D); volumes carry their geometry."
-
-
-def test_a_picture_is_given_its_pixel_size(panel):
-    photo = slicer.util.addVolumeFromArray(np.zeros((1, 30, 30)), name="photo")
-    assert panel.ui.pixelSpacingSpinBox.value == pytest.approx(1.0)
-    panel.ui.pixelSpacingSpinBox.setValue(0.25)
-    panel.ui.setPixelSpacingButton.click()
-    assert photo.GetSpacing() == (0.25, 0.25, 1.0)

@@ -254,19 +254,3 @@ class TestFailures:
         testbed.wait_until(lambda: is_idle(panel))
         assert "head was removed from the scene" in testbed.messages[0]
         assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
-
-    @pytest.mark.usefixtures("head")
-    def test_without_pytorch_and_its_extension_it_says_what_to_install(self, testbed, panel, monkeypatch):
-        monkeypatch.setattr("LandmarkDetectionWidgets.packages.find_spec", lambda _name: None)
-        panel.ui.detectButton.click()
-        assert is_idle(panel)
-        assert "install the PyTorch extension in the Extensions Manager" in testbed.messages[0]
-        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
-
-    @pytest.mark.usefixtures("head")
-    def test_a_declined_installation_is_a_message(self, testbed, panel, tmp_path, monkeypatch):
-        (tmp_path / "requirements.txt").write_text("safetensors>=999\n")
-        monkeypatch.setattr(panel, "resourcePath", lambda name: str(tmp_path / name))
-        panel.ui.detectButton.click()
-        assert "Landmark Detection needs safetensors>=999, and the user declined" in testbed.messages[0]
-        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)

@@ -9,25 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from command_line import Call, call, sentence_of, write_scan, write_tiny_picture_bundle
-from tiny_detector import LABELS, write_tiny_bundle
+from tiny_detector import LABELS, write_second_opinion, write_tiny_bundle
 
 from LandmarkDetectionLib.files.results import read_detection
 from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
-from LandmarkDetectionLib.shape_model import ShapeModel
-
-
-def write_second_opinion(folder: Path, name: str, seed: int, shift_mm: float = 0.0) -> Path:
-    """The tiny bundle with slightly other weights, which finds everything `shift_mm` higher."""
-    bundle = load_bundle(write_tiny_bundle(folder, name))
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {key: one + 0.001 * torch.randn(one.shape, generator=generator) for key, one in bundle.tensors.items()}
-    shape = bundle.card.shape_model
-    mean = shape.mean + np.tile([0.0, 0.0, shift_mm], len(LABELS))
-    card = replace(bundle.card, shape_model=ShapeModel(mean, shape.eigenvectors, shape.eigenvalues))
-    save_bundle(folder / name, card, tensors)
-    return folder / name
 
 
 @pytest.fixture(scope="module")
@@ -89,9 +75,9 @@ class TestDisagreement:
         np.testing.assert_allclose(heights(tmp_path / "both"), middle, atol=1e-3)
         assert {row["status"] for row in results(tmp_path / "both")} == {"review"}
         assert "Note: The models disagree" in both.out
-        assert "models disagree: AC" in (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
+        assert "needs review: AC (models disagree" in (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
         marks = json.loads((tmp_path / "both" / "head.detection.json").read_text())["landmarks"]
-        assert all(mark["needs_review"] and mark["disagreement_mm"] > 15 for mark in marks)
+        assert all("models disagree" in mark["doubts"] and mark["disagreement_mm"] > 15 for mark in marks)
 
     def test_one_against_three_is_flagged_and_nearly_without_influence(self, models, scan, tmp_path):
         detect(models, "wild tiny second third", scan, tmp_path / "four")

@@ -42,14 +42,15 @@ def changed(setup, **changes):
 
 
 def test_the_command_line_is_one_that_the_command_takes(setup):
-    full = changed(setup, initial="tiny", config="settings.json", device="cpu")
+    full = changed(setup, initial="tiny", config="settings.json", device="cpu", folds=5)
     parsed = _parser().parse_args(full.training_arguments(resume=True))
     assert (str(parsed.dataset), parsed.method, parsed.preset, parsed.device) == (setup.dataset, "pin", "quick", "cpu")
     assert (parsed.output, parsed.init_from, str(parsed.config)) == (setup.output, "tiny", "settings.json")
+    assert parsed.folds == 5
     assert parsed.resume
     assert parsed.json
     parsed = _parser().parse_args(setup.training_arguments(resume=False))
-    assert (parsed.init_from, parsed.config, parsed.resume) == (None, None, False)
+    assert (parsed.init_from, parsed.config, parsed.resume, parsed.folds) == (None, None, False, None)
     parsed = _parser().parse_args(setup.evaluation_arguments("test"))
     assert (parsed.model, parsed.split, parsed.output) == ([str(setup.output)], "test", setup.report_folder)
 
@@ -78,6 +79,34 @@ def test_what_stopped_before_its_end_can_be_resumed(setup):
     assert setup.is_trained
     os.utime(checkpoint, (300, 300))
     assert setup.can_resume
+
+
+def test_the_folds_are_trained_before_the_model(setup):
+    setup = changed(setup, folds=2)
+    work = setup.work_folder
+    parts = []
+    for name in ("fold-1", "fold-2", None):
+        parts.append((setup.part.number, setup.part.count, setup.part.folder))
+        if name is not None:
+            (work / name).mkdir(parents=True)
+            (work / name / "model.json").touch()
+    assert parts == [(1, 3, work / "fold-1.training"), (2, 3, work / "fold-2.training"), (3, 3, work)]
+    assert changed(setup, folds=1).part.count == 1
+
+
+def test_a_training_that_stopped_among_its_folds_can_be_resumed(setup):
+    setup = changed(setup, folds=2)
+    checkpoint = setup.part.folder / "last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    assert not setup.can_resume
+    checkpoint.touch()
+    assert setup.can_resume
+    (setup.work_folder / "fold-1").mkdir()
+    (setup.work_folder / "fold-1" / "model.json").touch()
+    assert setup.can_resume, "fold 1 is done, and fold 2 has no checkpoint yet"
+    setup.output.mkdir()
+    (setup.output / "model.json").touch()
+    assert not setup.can_resume
 
 
 class TestProblem:

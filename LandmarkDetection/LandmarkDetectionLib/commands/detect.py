@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..models.registry import find_model
 
     bundles = [load_bundle(find_model(model)) for model in arguments.model]
-    detector = load_consensus(bundles, arguments.device, dict(arguments.option))
+    detector = load_consensus(bundles, arguments.device, [dict(arguments.option)] * len(bundles))
     cases = find_cases(arguments.input, arguments.spacing)
     check_output_is_apart(arguments.input, arguments.output)
     with (

@@ -48,18 +48,20 @@ def load_detector(bundle: ModelBundle, device: str = "auto", options: Mapping[st
 
 
 def load_consensus(
-    bundles: Sequence[ModelBundle], device: str = "auto", options: Mapping[str, str] | None = None
+    bundles: Sequence[ModelBundle], device: str = "auto", options: Sequence[Mapping[str, str]] | None = None
 ) -> AnyDetector:
     """The consensus of several bundles, or the detector of a single one, ready on a device.
 
     Args:
         bundles: the models.
-        device, options: as for `load_detector`; the options are given to every model.
+        device: as for `load_detector`.
+        options: for each of the models, as for `load_detector`.
 
     Raises:
         LandmarkDetectionError: as `load_detector`, or if the models do not belong together.
     """
-    detectors = [load_detector(bundle, device, options) for bundle in bundles]
+    options = [{}] * len(bundles) if options is None else options
+    detectors = [load_detector(bundle, device, own) for bundle, own in zip(bundles, options, strict=True)]
     return detectors[0] if len(detectors) == 1 else ConsensusDetector(detectors)
 
 

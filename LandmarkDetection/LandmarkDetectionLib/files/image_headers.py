@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from ..errors import LandmarkDetectionError
 from .image_names import PICTURE_SUFFIXES, TIFF_SUFFIXES, is_dicom_file
 
-_PRINT_SPACINGS_MM = (1.0, 25.4 / 72, 25.4 / 96)
+PRINT_SPACINGS_MM = (1.0, 25.4 / 72, 25.4 / 96)
 """What programs write into TIFF files when they know nothing: no unit, 72 or 96 dots per inch."""
 _COPIES_IN_MEMORY = 2
 """ITK's buffer and the array taken from it."""
@@ -82,7 +82,7 @@ def lacks_geometry(file: Path, header: sitk.ImageFileReader) -> bool:
         return True
     spacings = header.GetSpacing()[:2]
     if name.endswith(TIFF_SUFFIXES):
-        return any(np.allclose(spacings, default, rtol=1e-4) for default in _PRINT_SPACINGS_MM)
+        return any(np.allclose(spacings, default, rtol=1e-4) for default in PRINT_SPACINGS_MM)
     is_flat = np.prod(header.GetSize()[2:]) == 1
     spacing_tags = ("0028|0030", "0018|1164")
     has_spacing_tag = any(header.HasMetaDataKey(tag) for tag in spacing_tags)

@@ -73,13 +73,16 @@ class TestChoosing:
         for button in (panel.ui.trainButton, panel.ui.addCaseButton, panel.ui.addAllCasesButton):
             assert button.toolTip == panel.ui.datasetLabel.text
 
-    def test_a_packed_file_is_a_dataset_too(self, panel, spots, tmp_path):
+    def test_a_packed_file_is_a_dataset_too_but_takes_no_cases(self, panel, spots, tmp_path, monkeypatch):
         dataset = Dataset.load(spots)
         write_pack(tmp_path / "spots.zip", dataset, dataset.cases)
-        panel.ui.datasetEdit.setText(str(tmp_path / "spots.zip"))
+        monkeypatch.setattr("qt.QFileDialog.getOpenFileName", lambda *_arguments: str(tmp_path / "spots.zip"))
+        panel.ui.browsePackButton.click()
+        assert panel.ui.datasetEdit.text == str(tmp_path / "spots.zip")
         assert panel.ui.datasetLabel.text.startswith("spots · 8 cases")
         assert not panel.ui.divideButton.enabled
         assert "packed file" in panel.ui.divideButton.toolTip
+        assert panel.dataset.adding_problem.startswith("A packed file takes no cases")
 
 
 class TestCheck:

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import slicer
 from testbed.plot_view import series_of
 from training_actions import LIMIT_S, choose, is_running, prepare, start, train
 
@@ -158,21 +159,20 @@ class TestFailures:
         assert text in log
         assert ready.ui.trainingLabel.text == text
 
-    def test_a_declined_installation_is_a_message(self, testbed, ready, tmp_path, monkeypatch):
-        (tmp_path / "training-requirements.txt").write_text("lightning>=999\n")
-        monkeypatch.setattr(ready, "resourcePath", lambda name: str(tmp_path / name))
+    def test_a_package_that_is_missing_is_asked_for_once(self, testbed, ready, monkeypatch):
+        check = slicer.packaging.pip_check
+        monkeypatch.setattr("slicer.packaging.pip_check", lambda one: "lightning" not in str(one) and check(one))
         ready.ui.nameEdit.setText("declined")
-        ready.ui.trainButton.click()
-        assert not ready.training.is_busy
-        assert "lightning>=999" in testbed.messages[0]
-        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
-
-    def test_without_pytorch_and_its_extension_it_says_what_to_install(self, testbed, ready, monkeypatch):
-        monkeypatch.setattr("LandmarkDetectionWidgets.packages.find_spec", lambda _name: None)
-        ready.ui.trainButton.click()
-        assert not ready.training.is_busy
-        assert "install the PyTorch extension" in testbed.messages[0]
-        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
+        testbed.answers.append("Cancel")
+        for _ in range(2):
+            ready.ui.trainButton.click()
+            assert not ready.training.is_busy
+            assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
+        asked, *told = testbed.messages
+        assert asked.startswith("Landmark Training needs Python packages that Slicer lacks: lightning>=")
+        assert len(told) == 2
+        assert all("chose not to install" in message for message in told)
+        assert "lightning>=" in ready.ui.packagesStateLabel.text
 
     @pytest.mark.usefixtures("panel")
     def test_closing_slicer_ends_a_running_training(self, testbed, training_module, settings, spots):
