@@ -67,8 +67,8 @@ def _picture(card: ModelCard) -> tuple[str, ...]:
 
 def _facts(card: ModelCard) -> list[tuple[str, str]]:
     facts = {
-        "Finds": f"{len(card.landmarks)} landmarks in {card.anatomy}",
-        "In": card.modality,
+        "Finds": ", ".join(_counts(card)),
+        "In": f"{card.anatomy}; {card.modality}",
         "Size of the images": _sizes_text(card),
         "Pose": f"up to {card.rotation_range_deg:g} degrees from the usual one",
         "Method": f"`{card.method}`",
@@ -80,6 +80,11 @@ def _facts(card: ModelCard) -> list[tuple[str, str]]:
         needs = f"{card.resources.cpu_seconds:.1f} s on a processor, {card.resources.memory_mb:.0f} MB of memory"
         facts["One detection takes"] = needs
     return [(f"**{name}**", text) for name, text in facts.items()]
+
+
+def _counts(card: ModelCard) -> list[str]:
+    parts = {"landmark": card.landmarks, "standard plane": card.planes, "measurement": card.measurements}
+    return [f"{len(found)} {noun}{'s' if len(found) > 1 else ''}" for noun, found in parts.items() if found]
 
 
 def _sizes_text(card: ModelCard) -> str:
