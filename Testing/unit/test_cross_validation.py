@@ -136,6 +136,14 @@ def test_killed_folds_go_on_where_they_were(tmp_path):
     assert card.calibration.cases == HELD_OUT
 
 
+def test_a_training_that_goes_on_keeps_its_folds_and_calibration(dataset, trained, tmp_path):
+    before = load_bundle(trained).card
+    config = recipe(tmp_path, 40)
+    after = train(dataset, "pin", trained, preset="quick", config=config, device="cpu", resume=True)
+    assert after.calibration.radius90_mm == before.calibration.radius90_mm
+    assert after.calibration.method == before.calibration.method
+
+
 @pytest.fixture
 def begun(dataset, tmp_path):
     """A model whose cases have been divided, and one fold trained, or so it seems."""

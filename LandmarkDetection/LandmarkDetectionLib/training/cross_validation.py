@@ -54,6 +54,15 @@ def forget_folds(folder: Path) -> None:
         shutil.rmtree(leftover)
 
 
+def folds_begun(folder: Path) -> int | None:
+    """How many folds the training of this folder was begun with; None if with none.
+
+    Raises:
+        LandmarkDetectionError: if its division is damaged.
+    """
+    return len(read_plan(folder).folds) if (folder / _PLAN_FILE).exists() else None
+
+
 def plan_folds(dataset: Dataset, count: int, folder: Path, seed: int) -> FoldPlan:
     """Divide the cases, and keep the division in the folder of the training.
 

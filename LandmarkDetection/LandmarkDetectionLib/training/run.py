@@ -27,7 +27,7 @@ from ..models.record import parse_record
 from ..preprocessing import Preprocessing, canonical_size_mm
 from .cases import CaseReader, TrainingCase
 from .cross_report import calibration_of, write_cross_validation
-from .cross_validation import forget_folds, plan_folds, run_folds
+from .cross_validation import folds_begun, forget_folds, plan_folds, run_folds
 from .folds import Fold
 from .job import TrainingJob
 from .method import TrainingMethod
@@ -66,7 +66,7 @@ def train(
         config: JSON file that changes entries of the preset.
         resume: go on with an interrupted training of the same output.
         init_from: bundle of the same method and landmarks whose weights to start from.
-        folds: how many; None for no cross-validation.
+        folds: how many; None for no cross-validation, or for that of the training to go on with.
         seed: of all randomness.
 
     Returns:
@@ -91,6 +91,8 @@ def train(
     with _work_folder(request) as work:
         if not resume:
             forget_folds(work)
+        elif folds is None:
+            folds = folds_begun(work)
         calibration = None if folds is None else plan.cross_validated(folds)
         return plan.trained(calibration)
 
