@@ -22,9 +22,9 @@ from LandmarkDetectionLib.volume import Volume
 
 RECIPE = {
     "optimisation": {
-        "steps": 150,
+        "steps": 250,
         "minutes": 2.0,
-        "validate_every": 150,
+        "validate_every": 250,
         "learning_rate": 0.02,
         "batch_size": 2,
         "pool_size": 8,

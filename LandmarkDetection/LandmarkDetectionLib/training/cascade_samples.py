@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
@@ -15,6 +16,7 @@ from ..detectors.boxes import cut_boxes, nearest_voxels, pad_for_boxes
 from ..detectors.cascade import CascadeNetworkSettings, coarse_positions
 from ..detectors.mean_pooling import mean_pooled
 from ..detectors.windowed_image import as_network_input
+from .placement import randomly_placed
 from .pool import CasePool, renewing
 
 
@@ -40,6 +42,10 @@ class CascadeBatch:
     def to(self, device: torch.device) -> CascadeBatch:
         """The same batch on a device."""
         return CascadeBatch(*(getattr(self, field.name).to(device) for field in dataclasses.fields(self)))
+
+
+_MOST_MARGIN = 8
+"""Voxels of the first stage by which the images of a batch may be larger than the largest content of them."""
 
 
 class CascadeSamples(IterableDataset):
@@ -90,18 +96,25 @@ class CascadeSamples(IterableDataset):
 
     def _draw(self) -> CascadeBatch:
         cases = torch.randint(len(self._pool), (self._batch_size,), generator=self._random)
-        truths, is_shown = self._pool.alternative_positions(cases), self._pool.alternatives_shown(cases)
+        images, moved = self._placed(cases)
+        truths = self._pool.alternative_positions(cases) + moved[:, None, None]
+        is_shown = self._pool.alternatives_shown(cases)
         # Either end of a pair may be found under either label, so that the networks of both learn both.
         chosen = torch.arange(len(cases)), torch.randint(truths.shape[1], (len(cases),), generator=self._random)
-        patches, displacements = self._patches(self._pool.inputs(cases)[:, 0], truths[chosen], is_shown[chosen])
+        whole = torch.from_numpy(images[:, 0] if self._pool.dimension == 2 else images)
+        patches, displacements = self._patches(whole, truths[chosen], is_shown[chosen])
         positions = coarse_positions(truths, self._settings.pooling)
-        return CascadeBatch(self._coarse_images(cases), positions, is_shown, patches, displacements)
+        return CascadeBatch(self._coarse_images(images), positions, is_shown, patches, displacements)
 
-    def _coarse_images(self, cases: Tensor) -> Tensor:
-        """What the first stage sees (batch, 1, ...)."""
-        settings, dimension = self._settings, self._pool.dimension
-        images = self._pool.images[cases].numpy()
-        pooled = np.stack([mean_pooled(image, settings.pooling, dimension=dimension) for image in images])
+    def _placed(self, cases: Tensor) -> tuple[NDArray[np.uint8], Tensor]:
+        """Images (batch, k, j, i) of entries of the pool, and how far (batch, d) their content lies from there."""
+        most_margin = _MOST_MARGIN * self._settings.pooling
+        return randomly_placed(self._pool.images[cases].numpy(), self._pool.dimension, most_margin, self._random)
+
+    def _coarse_images(self, images: NDArray[np.uint8]) -> Tensor:
+        """What the first stage sees (batch, 1, ...) of images (batch, k, j, i)."""
+        dimension = self._pool.dimension
+        pooled = np.stack([mean_pooled(image, self._settings.pooling, dimension=dimension) for image in images])
         return as_network_input(torch.from_numpy(pooled if dimension == 2 else pooled[:, None]))
 
     def _patches(self, images: Tensor, truths: Tensor, is_shown: Tensor) -> tuple[Tensor, Tensor]:

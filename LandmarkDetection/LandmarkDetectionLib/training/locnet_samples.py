@@ -6,13 +6,12 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from ..detectors.locnet_scales import MultiscaleLocNetSettings, ScaleImages, scale_images
+from .placement import randomly_placed
 from .pool import CasePool, renewing
 
 
@@ -46,10 +45,7 @@ _MOST_MARGIN = 8
 
 
 class LocNetSamples(IterableDataset):
-    """Endless batches of random entries of a pool that show any landmark, half of them in larger images, anywhere.
-
-    Networks with zeros beyond the image can tell where its borders are. In the pool these always lie in the same place
-    around the foreground, in detection wherever the volume ends.
+    """Endless batches of random entries of a pool that show any landmark, anywhere in their images.
 
     Args:
         pool: the cases.
@@ -89,7 +85,8 @@ class LocNetSamples(IterableDataset):
         pool, settings = self._pool, self._settings
         usable = pool.is_inside.any(1).nonzero()[:, 0]
         cases = usable[torch.randint(len(usable), (self._batch_size,), generator=self._random)]
-        images, moved = self._placed(pool.images[cases].numpy())
+        most_margin = _MOST_MARGIN * settings.pooling[0]
+        images, moved = randomly_placed(pool.images[cases].numpy(), pool.dimension, most_margin, self._random)
         scales = scale_images(images, settings.pooling, pool.dimension)
         truths = pool.alternative_positions(cases) + moved[:, None, None]
         points = truths.shape[0] * truths.shape[2]
@@ -98,31 +95,3 @@ class LocNetSamples(IterableDataset):
         uniform = torch.rand((len(followed), pool.dimension), generator=self._random)
         shifts = (low_mm + (high_mm - low_mm) * uniform) / self.spacing_mm
         return LocNetBatch(scales, truths, pool.alternatives_shown(cases), followed, shifts)
-
-    def _placed(self, volumes: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], Tensor]:
-        """What is in volumes (batch, k, j, i) at random places in larger ones, and how far it moved (batch, d)."""
-        boxes = [_box_of_content(volume) for volume in volumes]
-        sides = np.array([[part.stop - part.start for part in box] for box in boxes])
-        axes = slice(3 - self._pool.dimension, 3)
-        canvas = sides.max(axis=0)
-        if torch.rand((), generator=self._random) < 0.5:
-            canvas[axes] += self._drawn(np.full(self._pool.dimension, _MOST_MARGIN * self._settings.pooling[0]))
-        placed = np.zeros((len(volumes), *canvas), np.uint8)
-        firsts = np.array([self._drawn(canvas - own) for own in sides])
-        for target, volume, box, first, own in zip(placed, volumes, boxes, firsts, sides, strict=True):
-            target[tuple(slice(start, start + side) for start, side in zip(first, own, strict=True))] = volume[box]
-        moved = firsts - [[part.start for part in box] for box in boxes]
-        return placed, torch.from_numpy(moved[:, axes]).float()
-
-    def _drawn(self, most: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Random whole numbers from 0 to `most`."""
-        uniform = torch.rand(len(most), generator=self._random).double().numpy()
-        return (uniform * (most + 1)).astype(np.int64)
-
-
-def _box_of_content(volume: NDArray[np.uint8]) -> tuple[slice, ...]:
-    """The smallest box of a volume outside of which all is 0; the whole of an empty one."""
-    if not volume.any():
-        return tuple(slice(0, side) for side in volume.shape)
-    extents = [np.flatnonzero(volume.any(axis=across)) for across in ((1, 2), (0, 2), (0, 1))]
-    return tuple(slice(int(extent[0]), int(extent[-1]) + 1) for extent in extents)
