@@ -90,6 +90,29 @@ class TestDisagreement:
         assert f"to review: {', '.join(LABELS)}" in done.out
 
 
+class TestOptions:
+    def test_one_that_names_a_model_is_for_that_model_alone(self, models, scan, tmp_path):
+        """A single start finds something else than the mean of several."""
+        heights_of = {}
+        for name, options in {
+            "neither": (),
+            "second": ("second:random_initialisations=0",),
+            "both": ("random_initialisations=0",),
+        }.items():
+            chosen = [word for option in options for word in ("--option", option)]
+            detect(models, "tiny second", scan, tmp_path / name, *chosen)
+            heights_of[name] = heights(tmp_path / name)
+        assert not np.array_equal(heights_of["second"], heights_of["neither"])
+        assert not np.array_equal(heights_of["second"], heights_of["both"])
+
+    def test_one_that_names_no_model_of_the_call_is_refused(self, models, scan, tmp_path):
+        chosen = [argument for name in ("tiny", "second") for argument in ("--model", models[name])]
+        refused = call(
+            "detect", *chosen, "--input", scan, "--output", tmp_path / "out", "--option", "third:iterations=2"
+        )
+        assert 'there is no model "third" in this call; name one of: tiny, second' in sentence_of(refused)
+
+
 class TestResuming:
     @staticmethod
     def written(output: Path) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..errors import LandmarkDetectionError
 from .arguments import add_device_argument, key_and_value, seed, spacing_mm
 from .output import add_json_argument
 from .run_report import RunReport
@@ -22,7 +24,12 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--planes", action="store_true", help="write the standard planes and the images on them")
     parser.add_argument("--resume", action="store_true", help="skip what is done already with the same models")
     parser.add_argument(
-        "--option", metavar="KEY=VALUE", type=key_and_value, action="append", default=[], help="of the model's method"
+        "--option",
+        metavar="[MODEL:]KEY=VALUE",
+        type=key_and_value,
+        action="append",
+        default=[],
+        help="of the model's method; where there are several models, of all or of the one that is named",
     )
     add_device_argument(parser)
     parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of the random starting points (default: 0)")
@@ -39,7 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..models.registry import find_model
 
     bundles = [load_bundle(find_model(model)) for model in arguments.model]
-    detector = load_consensus(bundles, arguments.device, [dict(arguments.option)] * len(bundles))
+    options = _options_of([bundle.card.name for bundle in bundles], arguments.option)
+    detector = load_consensus(bundles, arguments.device, options)
     cases = find_cases(arguments.input, arguments.spacing)
     check_output_is_apart(arguments.input, arguments.output)
     with (
@@ -51,3 +59,19 @@ def run(arguments: argparse.Namespace) -> int:
         for case in cases:
             report.tell(detection_run.process(case, detector, report.progress))
     return report.conclude(detection_run)
+
+
+def _options_of(names: Sequence[str], given: Iterable[tuple[str, str]]) -> list[dict[str, str]]:
+    """For each model its options: those that name it before a colon, and those that name none."""
+    options: list[dict[str, str]] = [{} for _ in names]
+    for key, value in given:
+        model, colon, own_key = key.rpartition(":")
+        if colon and model not in names:
+            message = (
+                f'--option {key}={value}: there is no model "{model}" in this call; name one of: {", ".join(names)}.'
+            )
+            raise LandmarkDetectionError(message)
+        for name, of_this_one in zip(names, options, strict=True):
+            if model in ("", name):
+                of_this_one[own_key] = value
+    return options
