@@ -90,6 +90,19 @@ def fit_line(points: ArrayLike) -> tuple[FloatArray, FloatArray]:
     return centroid, np.linalg.svd(points - centroid)[2][0]
 
 
+def rigid_fit(points: ArrayLike, others: ArrayLike) -> FloatArray:
+    """4x4 rotation and translation that lays points (n, 3) upon others, least squares [Kabsch 1976; Umeyama 1991]."""
+    points, others = np.asarray(points, dtype=np.float64), np.asarray(others, dtype=np.float64)
+    centre, other_centre = points.mean(axis=0), others.mean(axis=0)
+    left, _, right = np.linalg.svd((others - other_centre).T @ (points - centre))
+    # A mirror image would fit some points better, but nothing turns into its mirror image.
+    proper = np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
+    motion = np.eye(4)
+    motion[:3, :3] = left @ proper @ right
+    motion[:3, 3] = other_centre - motion[:3, :3] @ centre
+    return motion
+
+
 def angle_between_deg(first: ArrayLike, second: ArrayLike) -> float:
     """Angle, 0 to 180 degrees, between two vectors (3,); accurate for tiny angles too."""
     return float(np.degrees(np.arctan2(np.linalg.norm(np.cross(first, second)), np.dot(first, second))))

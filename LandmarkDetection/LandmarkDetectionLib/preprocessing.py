@@ -29,6 +29,8 @@ class Preprocessing:
         foreground_radius_mm: root mean square distance of the windowed intensities from their centroid that every
             volume is scaled to, for anatomy that fills its picture at any size, as a growing head does; 0 keeps true
             millimetres in the frame.
+        pose_spacing_mm: voxel size of the template as which every volume is laid first, for anatomy that lies in its
+            scanner any way round; 0 for none.
     """
 
     orientation: str
@@ -37,6 +39,7 @@ class Preprocessing:
     high_percentile: float = 99.0
     centre: Literal["foreground", "content"] = "foreground"
     foreground_radius_mm: float = 0.0
+    pose_spacing_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ def canonical_volume(
     upright = _upright(_without_margins(volume), preprocessing.orientation)
     window = window or intensity_window(upright, preprocessing)
     scaling = _frame_scaling(upright, window, preprocessing.foreground_radius_mm)
-    upright = Volume(upright.voxels, scaling @ upright.ijk_to_ras, upright.name)
+    upright = upright.moved(scaling)
     gridded = upright.resampled(_spacing_mm(upright, preprocessing), model_axes(upright, preprocessing))
     if gridded.dimension != volume.dimension:
         message = (
@@ -110,7 +113,7 @@ def _frame_scaling(upright: Volume, window: tuple[float, float], foreground_radi
     if foreground_radius_mm == 0:
         return np.eye(4)
     weights, step = _foreground(upright, window)
-    variances_mm2 = _profile_moments(weights)[1] * (step * upright.spacing_mm) ** 2
+    variances_mm2 = profile_moments(weights)[1] * (step * upright.spacing_mm) ** 2
     if not variances_mm2.any():
         message = f"{upright.name}: only one of its voxels is bright, so there is nothing to find; choose another."
         raise LandmarkDetectionError(message)
@@ -235,10 +238,10 @@ def _foreground(volume: Volume, window: tuple[float, float]) -> tuple[FloatArray
 def _origin_ijk(volume: Volume, window: tuple[float, float], centre: str) -> FloatArray:
     """Voxel index (3,) at which a model's frame begins."""
     weights, step = _foreground(volume, window)
-    return step * (_profile_moments(weights)[0] if centre == "foreground" else _box_centre(weights > 0))
+    return step * (profile_moments(weights)[0] if centre == "foreground" else _box_centre(weights > 0))
 
 
-def _profile_moments(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+def profile_moments(weights: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Mean and variance (3,) of the index along i, j, k."""
     means, variances = [], []
     for across in ((0, 1), (0, 2), (1, 2)):

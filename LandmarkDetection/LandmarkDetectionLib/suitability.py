@@ -38,6 +38,9 @@ def field_of_view_doubts(volume: Volume, card: ModelCard) -> tuple[str, ...]:
     axes = slice(0, card.dimension)
     size = canonical_size_mm(_box_of(volume), card.preprocessing)[axes]
     smallest, largest = np.array(seen.minimum)[axes], np.array(seen.maximum)[axes]
+    if card.preprocessing.pose_spacing_mm:
+        # Any side may be any other one.
+        size, smallest, largest = np.sort(size), np.sort(smallest), np.sort(largest)
     tolerance = _FIELD_OF_VIEW_TOLERANCE
     if np.all(size >= (1 - tolerance) * smallest) and np.all(size <= (1 + tolerance) * largest):
         return ()

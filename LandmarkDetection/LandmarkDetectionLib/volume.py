@@ -89,6 +89,10 @@ class Volume:
         ijk_to_ras[:3, 3] = apply_affine(self.ijk_to_ras, begin_ijk)
         return Volume(self.voxels[k:k_end, j:j_end, i:i_end], ijk_to_ras, self.name)
 
+    def moved(self, motion: FloatArray) -> Volume:
+        """The same voxels after an affine map (4x4) of RAS space."""
+        return Volume(self.voxels, motion @ self.ijk_to_ras, self.name)
+
     def reoriented(self, orientation: str) -> Volume:
         """The same voxels with axes permuted and flipped to come closest to an orientation such as "RAS"."""
         source, flips = axis_reordering(self.ijk_to_ras, orientation)
@@ -129,9 +133,10 @@ class Volume:
         ijk_to_ras = np.eye(4)
         ijk_to_ras[:3, :3] = axes * spacing_mm
         ijk_to_ras[:3, 3] = self.centre_ras - ijk_to_ras[:3, :3] @ ((size - 1) / 2)
-        return self._on_grid(ijk_to_ras, tuple(int(n) for n in size))
+        return self.on_grid(ijk_to_ras, tuple(int(n) for n in size))
 
-    def _on_grid(self, ijk_to_ras: FloatArray, size: tuple[int, int, int]) -> Volume:
+    def on_grid(self, ijk_to_ras: FloatArray, size: tuple[int, int, int]) -> Volume:
+        """This volume on a grid of `size` voxels along i, j, k; outside and averaging as in `resampled`."""
         image = sitk.Cast(to_sitk(self), sitk.sitkFloat32)
         new_spacing = spacing_of(ijk_to_ras)
         new_directions = ijk_to_ras[:3, :3] / new_spacing

@@ -26,6 +26,7 @@ TINY_CARD = {
         "high_percentile": 99.0,
         "centre": "foreground",
         "foreground_radius_mm": 0.0,
+        "pose_spacing_mm": 0.0,
     },
     "network": {"patch_size": 101, "nested": {"channels": [30, 32]}},
     "inference": {"iterations": 10},

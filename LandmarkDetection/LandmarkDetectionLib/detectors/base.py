@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from ..preprocessing import CanonicalVolume, canonical_volume
 from ..suitability import check_dimension, field_of_view_doubts
 from ..volume import Volume
 from .calibrated import calibrated
+from .pose import PoseTemplate
 
 ProgressCallback = Callable[[float, str], None]
 CancelledCallback = Callable[[], bool]
@@ -55,6 +57,7 @@ class Detector(ABC):
         self.bundle = bundle
         self.card = bundle.card
         self.device = device
+        self._template = PoseTemplate.of(bundle)
 
     @abstractmethod
     def _locate(
@@ -91,7 +94,7 @@ class Detector(ABC):
         started = time.perf_counter()
         check_dimension(volume, self.card)
         progress(0.0, "Preparing the volume")
-        canonical = canonical_volume(volume, self.card.preprocessing)
+        canonical = self._canonical(volume)
         if cancelled():
             raise DetectionCancelled
         located = self._locate(canonical, progress, cancelled, np.random.default_rng(seed))
@@ -118,6 +121,14 @@ class Detector(ABC):
         NaN where the truth is missing.
         """
         return None
+
+    def _canonical(self, volume: Volume) -> CanonicalVolume:
+        """A volume in the model's frame, laid as the model's template lies if it has one."""
+        if self._template is None:
+            return canonical_volume(volume, self.card.preprocessing)
+        motion = self._template.pose_of(volume)
+        canonical = canonical_volume(volume.moved(motion), self.card.preprocessing)
+        return dataclasses.replace(canonical, frame_to_ras=np.linalg.inv(motion) @ canonical.frame_to_ras)
 
     def _landmarks(self, located: Located, canonical: CanonicalVolume, volume: Volume) -> tuple[DetectedLandmark, ...]:
         positions = apply_affine(canonical.frame_to_ras, located.positions_mm)

@@ -15,7 +15,7 @@ from ..landmarks import LandmarkSet
 from ..models.bundle import ModelBundle
 from ..models.record import parse_record
 from ..networks.pin import PINNetwork
-from ..preprocessing import CanonicalVolume, canonical_volume
+from ..preprocessing import CanonicalVolume
 from ..shape_model import ShapeModel
 from ..volume import Volume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
@@ -62,7 +62,7 @@ class PINDetector(Detector):
 
     def shape_space_error_mm(self, volume: Volume, landmarks: LandmarkSet) -> NDArray[np.float64]:
         """Distance (n,) of the truth from its nearest shape in the truncated shape space; NaN where it is missing."""
-        canonical = canonical_volume(volume, self.card.preprocessing)
+        canonical = self._canonical(volume)
         labels = [definition.label for definition in self.card.landmarks]
         truth_ras = landmarks.to_array(labels)
         model = self._search.shape_model

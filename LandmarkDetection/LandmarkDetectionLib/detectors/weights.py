@@ -12,6 +12,9 @@ from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
 from .precision import network_dtype
 
+TEMPLATE = "pose.template"
+"""Name of the one tensor of a bundle that belongs to no network."""
+
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -38,7 +41,7 @@ def loaded_network(
     weights = {
         name.removeprefix(prefix): tensor.to(device, network_dtype(device) if tensor.is_floating_point() else None)
         for name, tensor in bundle.tensors.items()
-        if name.startswith(prefix)
+        if name.startswith(prefix) and name != TEMPLATE
     }
     try:
         with torch.device("meta"):

@@ -139,6 +139,8 @@ class ModelCard:
         _require(bool(is_hash), "weights_sha256", "must be 64 hexadecimal digits in lower case")
         _check_landmarks(self.landmarks)
         _check_preprocessing(self.preprocessing)
+        is_posed = self.preprocessing.pose_spacing_mm > 0
+        _require(self.dimension == 3 or not is_posed, "preprocessing.pose_spacing_mm", "must be 0 for pictures")
         _check_labels_in_use(self)
         if self.shape_model is not None:
             _check_shape_model(self.shape_model, len(self.landmarks))
@@ -186,7 +188,8 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
     _require(_is_orientation(preprocessing.orientation), "preprocessing.orientation", 'must be like "RAS"')
     spacing_is_positive = all(spacing > 0 for spacing in preprocessing.spacing_mm)
     _require(spacing_is_positive, "preprocessing.spacing_mm", "must be three positive numbers")
-    _require(preprocessing.foreground_radius_mm >= 0, "preprocessing.foreground_radius_mm", "must not be negative")
+    for name in ("foreground_radius_mm", "pose_spacing_mm"):
+        _require(getattr(preprocessing, name) >= 0, f"preprocessing.{name}", "must not be negative")
     low, high = preprocessing.low_percentile, preprocessing.high_percentile
     _require(0 <= low < high <= 100, "preprocessing.high_percentile", "must lie above low_percentile, both in 0 to 100")
 

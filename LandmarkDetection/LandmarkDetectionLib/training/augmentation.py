@@ -111,7 +111,7 @@ class Augmenter:
         # Window and size are those of the voxels as they came, as in detection: motion changes both.
         window = intensity_window(cropped, self.preprocessing)
         scaling = frame_scaling(cropped, self.preprocessing)
-        scaled = Volume(cropped.voxels, scaling @ cropped.ijk_to_ras, cropped.name)
+        scaled = cropped.moved(scaling)
         moved, motion = self._moved(scaled, generator)
         to_scale = dataclasses.replace(self.preprocessing, foreground_radius_mm=0.0)
         canonical, landmarks = self._bent(
@@ -147,11 +147,11 @@ class Augmenter:
         """
         if self.dimension == 3:
             motion = self._random_motion(volume.centre_ras, np.eye(3), generator)
-            return Volume(volume.voxels, motion @ volume.ijk_to_ras, volume.name), motion
+            return volume.moved(motion), motion
         picture = upright_picture(volume, self.preprocessing.orientation)
         axes = model_axes(picture, self.preprocessing)
         motion = self._random_motion(picture.centre_ras, axes, generator)
-        moved = Volume(picture.voxels, motion @ picture.ijk_to_ras, picture.name)
+        moved = picture.moved(motion)
         spacing_mm = np.append(self.preprocessing.spacing_mm[:2], moved.spacing_mm[2])
         return moved.resampled(spacing_mm, axes), motion
 

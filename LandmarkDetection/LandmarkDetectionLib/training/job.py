@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..detectors.pose import PoseTemplate
 from ..detectors.registry import load_detector
 from ..evaluation.metrics import error_table
 from ..landmarks import LandmarkSet
@@ -34,6 +35,7 @@ class TrainingJob:
         resume: whether to go on where the folder's last checkpoint ends.
         initial: the bundle to start from, if any.
         seed: of all randomness, another in each process.
+        template: as which the cases have been laid, if any. The card does not tell of it before the training is over.
         ranks: the processes that train this model in step; only the weights of the networks are shared among them.
     """
 
@@ -46,6 +48,7 @@ class TrainingJob:
     resume: bool = False
     initial: ModelBundle | None = None
     seed: int = 0
+    template: PoseTemplate | None = None
     ranks: Ranks = field(default_factory=Ranks)
 
     @property

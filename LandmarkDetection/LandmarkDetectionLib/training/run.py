@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..detectors.pose import PoseTemplate
 from ..detectors.registry import load_detector, resolve_device
+from ..detectors.weights import TEMPLATE
 from ..errors import LandmarkDetectionError
 from ..files.dataset import Dataset
 from ..models.bundle import ModelBundle, load_bundle, save_bundle
@@ -31,6 +33,7 @@ from .cross_validation import folds_begun, forget_folds, plan_folds, run_folds
 from .folds import Fold
 from .job import TrainingJob
 from .method import TrainingMethod
+from .pose_template import pose_template, posed
 from .ranks import Ranks, all_ranks, check_devices
 from .recipe import TrainingRecipe, load_recipe
 from .registry import METHODS
@@ -156,6 +159,11 @@ class _Plan:
             card = draft_card(self.dataset, cases, self.recipe, method=asked.method, name=name, preset=asked.preset)
         else:
             card = _card_of_continuation(self.initial.card, name, asked.preset, self.dataset, cases)
+        template = self._template(card, cases)
+        if template is not None:
+            # The networks need not know how the volumes lay before.
+            card = _with_pose_spacing(card, 0.0)
+            cases, validation = ([posed(case, template) for case in some] for some in (cases, validation))
         return TrainingJob(
             card,
             cases,
@@ -166,6 +174,7 @@ class _Plan:
             resume=asked.resume,
             initial=self.initial,
             seed=asked.seed + ranks.number,
+            template=template,
             ranks=ranks,
         )
 
@@ -184,7 +193,11 @@ class _Plan:
         )
         training = dataclasses.replace(trained.card.training, notes=notes)
         card = dataclasses.replace(trained.card, training=training, calibration=calibration)
-        return save_bundle(request.output, card, {name: _stored(tensor) for name, tensor in trained.tensors.items()})
+        tensors = {name: _stored(tensor) for name, tensor in trained.tensors.items()}
+        if job.template is not None:
+            card = _with_pose_spacing(card, job.template.preprocessing.pose_spacing_mm)
+            tensors[TEMPLATE] = torch.from_numpy(job.template.voxels)
+        return save_bundle(request.output, card, tensors)
 
     def cross_validated(self, count: int) -> Calibration:
         """Train and judge the models of all folds; the calibration that follows."""
@@ -204,6 +217,12 @@ class _Plan:
         results = run_folds(folds, self.reader, folder, device=self.device, train_model=train_model)
         write_cross_validation(self.dataset, Path(self.request.output).name, results, seed, folder)
         return calibration_of(results)
+
+    def _template(self, card: ModelCard, cases: Sequence[TrainingCase]) -> PoseTemplate | None:
+        """As which the cases are to be laid; the initial model's, if there is one."""
+        if not card.preprocessing.pose_spacing_mm:
+            return None
+        return pose_template(cases, card.preprocessing) if self.initial is None else PoseTemplate.of(self.initial)
 
     def _parts(self) -> tuple[list[TrainingCase], list[TrainingCase]]:
         """The cases that train and those that choose the weights; every landmark must occur in both."""
@@ -272,6 +291,10 @@ def draft_card(
 def _origin(dataset: Dataset) -> str:
     """What a card calls the data it was trained on."""
     return dataset.source or dataset.name
+
+
+def _with_pose_spacing(card: ModelCard, spacing_mm: float) -> ModelCard:
+    return dataclasses.replace(card, preprocessing=dataclasses.replace(card.preprocessing, pose_spacing_mm=spacing_mm))
 
 
 def _stored(tensor: Tensor) -> Tensor:
