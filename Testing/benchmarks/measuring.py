@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,10 +83,15 @@ def targets_met(targets: Sequence[Target]) -> bool:
     return all(target.is_met for target in targets)
 
 
+def in_full_precision() -> AbstractContextManager[object]:
+    """Within it, detectors load and run as on a processor that lacks bf16."""
+    return mock.patch.object(torch.cpu, "_is_avx512_bf16_supported", return_value=False)
+
+
 def moved_by_bfloat16_mm(bundle: ModelBundle, volume: Volume) -> list[float]:
     """How far reduced precision moves each landmark; asks for a processor that has it."""
     reduced = load_detector(bundle, "cpu").detect(volume)
-    with mock.patch.object(torch.cpu, "_is_avx512_bf16_supported", return_value=False):
+    with in_full_precision():
         full = load_detector(bundle, "cpu").detect(volume)
     return [
         float(np.linalg.norm(one.position_ras - other.position_ras))
