@@ -29,23 +29,28 @@ print(json.dumps([LandmarkDetectionLib.__file__, len(detection.landmarks)]))
 """
 
 LOAD_BOTH_MODULES_AND_DETECT = """
-import json, sys
+import json, sys, traceback
 from pathlib import Path
 import slicer
 from testbed import Testbed
 
-folder = Path(sys.argv[1])
-bed = Testbed()
-detection, training = (bed.load_module(folder / name) for name in ("LandmarkDetection.py", "LandmarkTraining.py"))
-for module in (detection, training):
-    bed.close_panel(bed.open_panel(module))
-from LandmarkDetectionLib.files.images import read_volume
-from LandmarkDetectionLib.models.registry import sample_image
-from LandmarkDetectionLib.mrml import add_volume
+def detect_from(folder, bed):
+    detection, training = (bed.load_module(folder / name) for name in ("LandmarkDetection.py", "LandmarkTraining.py"))
+    for module in (detection, training):
+        bed.close_panel(bed.open_panel(module))
+    from LandmarkDetectionLib.files.images import read_volume
+    from LandmarkDetectionLib.models.registry import sample_image
+    from LandmarkDetectionLib.mrml import add_volume
 
-found = detection.LandmarkDetectionLogic().detect(add_volume(read_volume(sample_image("brain-t1"))), "brain-t1")
-ours = [module.__file__ for name, module in sys.modules.items() if name.startswith("Landmark")]
-print(json.dumps([ours, found.GetNumberOfControlPoints(), [str(error) for error in bed.uncaught]]))
+    found = detection.LandmarkDetectionLogic().detect(add_volume(read_volume(sample_image("brain-t1"))), "brain-t1")
+    ours = [module.__file__ for name, module in sys.modules.items() if name.startswith("Landmark")]
+    print(json.dumps([ours, found.GetNumberOfControlPoints(), [str(error) for error in bed.uncaught]]))
+
+bed = Testbed()
+try:
+    detect_from(Path(sys.argv[1]), bed)
+except Exception:
+    sys.exit(traceback.format_exc())
 """
 
 
