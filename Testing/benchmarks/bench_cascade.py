@@ -13,11 +13,12 @@ from measuring import (
     LayerCall,
     Target,
     Timed,
+    detection_memory_mb,
     for_each,
     in_fresh_process,
     layer_calls,
-    most_resident_mb,
     print_times,
+    random_bundle,
     targets_met,
     timed_in_turn,
 )
@@ -31,7 +32,7 @@ from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.detectors.windowed_image import windowed_bytes
 from LandmarkDetectionLib.landmarks import LandmarkDefinition
 from LandmarkDetectionLib.models.bundle import ModelBundle
-from LandmarkDetectionLib.models.card import FieldOfView, ModelCard, TrainingRecord
+from LandmarkDetectionLib.models.card import FieldOfView
 from LandmarkDetectionLib.networks.cascade import CascadeNetwork
 from LandmarkDetectionLib.preprocessing import Preprocessing, canonical_volume
 from LandmarkDetectionLib.volume import Volume
@@ -68,25 +69,14 @@ def paper_size_bundle() -> ModelBundle:
     networks = CascadeNetwork(
         settings.coarse_network(3, LANDMARKS), [settings.local_network(3) for _ in range(LANDMARKS)]
     )
-    card = ModelCard(
-        name="paper-size",
-        version="1",
-        method="cascade",
-        modality="CT",
-        anatomy="heart",
-        dimension=3,
-        description="Random weights: finds nothing, at the speed of a trained model.",
+    return random_bundle(
+        "cascade",
+        networks.state_dict(),
         landmarks=tuple(LandmarkDefinition(f"L{index}") for index in range(LANDMARKS)),
         preprocessing=Preprocessing("RAS", (SPACING_MM,) * 3),
         network=dataclasses.asdict(settings),
         field_of_view_mm=FieldOfView((100.0,) * 3, (300.0,) * 3),
-        rotation_range_deg=20.0,
-        training=TrainingRecord(data="none", cases=0, licence="none", preset="none"),
-        licence="none",
-        citation="none",
-        limitations="Finds nothing.",
     )
-    return ModelBundle(card, networks.state_dict(), folder=None, weights_sha256="")
 
 
 def recorded_inputs(detector: CascadeDetector, volume: Volume) -> list[Tensor]:
@@ -145,10 +135,7 @@ def timed_parts(volume: Volume) -> tuple[dict[str, Timed], dict[str, float]]:
 
 def peak_memory_mb(volume: Volume) -> tuple[float, float]:
     """The most memory of this process before and after it detects."""
-    detector = load_detector(paper_size_bundle(), "cpu")
-    before = most_resident_mb()
-    detector.detect(volume)
-    return before, most_resident_mb()
+    return detection_memory_mb(load_detector(paper_size_bundle(), "cpu"), volume)
 
 
 def effect_of_bfloat16(volume: Volume) -> tuple[float, float]:

@@ -12,12 +12,13 @@ from measuring import (
     LayerCall,
     Target,
     Timed,
+    detection_memory_mb,
     for_each,
     in_fresh_process,
     layer_calls,
-    most_resident_mb,
     moved_by_bfloat16_mm,
     print_times,
+    random_bundle,
     targets_met,
     timed_in_turn,
 )
@@ -33,7 +34,7 @@ from LandmarkDetectionLib.detectors.precision import has_bfloat16, network_dtype
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.landmarks import LandmarkDefinition
 from LandmarkDetectionLib.models.bundle import ModelBundle
-from LandmarkDetectionLib.models.card import FieldOfView, ModelCard, TrainingRecord
+from LandmarkDetectionLib.models.card import FieldOfView
 from LandmarkDetectionLib.networks.grouping import separated
 from LandmarkDetectionLib.preprocessing import Preprocessing, canonical_volume
 from LandmarkDetectionLib.volume import Volume
@@ -74,25 +75,14 @@ def paper_size_bundle() -> ModelBundle:
     parts = {GLOBAL_PREFIX: whole}
     parts |= {local_prefix(index): tensors for index, tensors in enumerate(separated(local, LANDMARKS))}
     tensors = {f"{prefix}{name}": value for prefix, part in parts.items() for name, value in part.items()}
-    card = ModelCard(
-        name="paper-size",
-        version="1",
-        method="global-to-local",
-        modality="CT",
-        anatomy="heart",
-        dimension=3,
-        description="Random weights: finds nothing, at the speed of a trained model.",
+    return random_bundle(
+        "global-to-local",
+        tensors,
         landmarks=tuple(LandmarkDefinition(f"L{index}") for index in range(LANDMARKS)),
         preprocessing=Preprocessing("RAS", (SPACING_MM,) * 3),
         network={},
         field_of_view_mm=FieldOfView((100.0, 100.0, 60.0), (300.0, 300.0, 200.0)),
-        rotation_range_deg=20.0,
-        training=TrainingRecord(data="none", cases=0, licence="none", preset="none"),
-        licence="none",
-        citation="none",
-        limitations="Finds nothing.",
     )
-    return ModelBundle(card, tensors, folder=None, weights_sha256="")
 
 
 def after_one_look(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
@@ -151,10 +141,7 @@ def timed_parts(volume: Volume) -> tuple[dict[str, Timed], dict[str, float]]:
 
 def peak_memory_mb(volume: Volume) -> tuple[float, float]:
     """The most memory of this process before and after it detects."""
-    detector = load_detector(paper_size_bundle(), "cpu")
-    before = most_resident_mb()
-    detector.detect(volume)
-    return before, most_resident_mb()
+    return detection_memory_mb(load_detector(paper_size_bundle(), "cpu"), volume)
 
 
 def targets(times: dict[str, Timed]) -> list[Target]:

@@ -12,12 +12,13 @@ from measuring import (
     LayerCall,
     Target,
     Timed,
+    detection_memory_mb,
     for_each,
     in_fresh_process,
     layer_calls,
-    most_resident_mb,
     moved_by_bfloat16_mm,
     print_times,
+    random_bundle,
     targets_met,
     timed_in_turn,
 )
@@ -31,7 +32,7 @@ from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.detectors.windowed_image import windowed_bytes
 from LandmarkDetectionLib.landmarks import LandmarkDefinition
 from LandmarkDetectionLib.models.bundle import ModelBundle
-from LandmarkDetectionLib.models.card import FieldOfView, ModelCard, TrainingRecord
+from LandmarkDetectionLib.models.card import FieldOfView
 from LandmarkDetectionLib.networks.locnet import centre_of_mass, initialise_locnet
 from LandmarkDetectionLib.preprocessing import CanonicalVolume, Preprocessing, canonical_volume
 from LandmarkDetectionLib.volume import Volume
@@ -71,26 +72,15 @@ def paper_size_bundle(passes: int, last_scale: str = "separate") -> ModelBundle:
     networks = SETTINGS.networks(3, 1)
     for network in networks:
         initialise_locnet(network, 1000)
-    card = ModelCard(
-        name="paper-size",
-        version="1",
-        method="multiscale-locnet",
-        modality="CT",
-        anatomy="neck",
-        dimension=3,
-        description="Random weights: finds nothing, at the speed of a trained model.",
+    return random_bundle(
+        "multiscale-locnet",
+        networks.state_dict(),
         landmarks=(LandmarkDefinition("bifurcation"),),
         preprocessing=Preprocessing("RAS", (SPACING_MM,) * 3),
         network={},
         inference={"passes": passes, "last_scale": last_scale},
         field_of_view_mm=FieldOfView((200.0,) * 3, (250.0,) * 3),
-        rotation_range_deg=20.0,
-        training=TrainingRecord(data="none", cases=0, licence="none", preset="none"),
-        licence="none",
-        citation="none",
-        limitations="Finds nothing.",
     )
-    return ModelBundle(card, networks.state_dict(), folder=None, weights_sha256="")
 
 
 def recorded_inputs(detector: Detector, volume: Volume) -> list[Tensor]:
@@ -172,10 +162,7 @@ def error_of_sharing(volume: Volume) -> str:
 
 def peak_memory_mb(passes: int) -> tuple[float, float]:
     """The most memory of this process before and after it detects."""
-    volume, detector = scan(), load_detector(paper_size_bundle(passes), "cpu")
-    before = most_resident_mb()
-    detector.detect(volume)
-    return before, most_resident_mb()
+    return detection_memory_mb(load_detector(paper_size_bundle(passes), "cpu"), scan())
 
 
 def targets(parts: dict[str, Timed], passes: dict[str, Timed]) -> list[Target]:

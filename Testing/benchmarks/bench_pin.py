@@ -12,12 +12,13 @@ from measuring import (
     LayerCall,
     Target,
     Timed,
+    detection_memory_mb,
     for_each,
     in_fresh_process,
     layer_calls,
-    most_resident_mb,
     moved_by_bfloat16_mm,
     print_times,
+    random_bundle,
     targets_met,
     timed_in_turn,
 )
@@ -30,7 +31,7 @@ from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.files.images import read_volume
 from LandmarkDetectionLib.geometry import direction_of, orientation_of
 from LandmarkDetectionLib.models.bundle import ModelBundle, load_bundle
-from LandmarkDetectionLib.models.card import FieldOfView, ModelCard, TrainingRecord
+from LandmarkDetectionLib.models.card import FieldOfView
 from LandmarkDetectionLib.models.registry import find_model, sample_image
 from LandmarkDetectionLib.networks.pin import PINNetwork, initialise_for_rectifiers
 from LandmarkDetectionLib.phantom import PHANTOM_LANDMARKS, generate_phantom, phantom_landmarks
@@ -63,14 +64,9 @@ def paper_size_bundle(orientation: str) -> ModelBundle:
     torch.manual_seed(0)
     network = PINNetwork(3 * len(PHANTOM_LANDMARKS), MODES)
     initialise_for_rectifiers(network)
-    card = ModelCard(
-        name="paper-size",
-        version="1",
-        method="pin",
-        modality="US",
-        anatomy="fetal head",
-        dimension=3,
-        description="Random weights: finds nothing, at the speed of a trained model.",
+    return random_bundle(
+        "pin",
+        network.state_dict(),
         landmarks=PHANTOM_LANDMARKS,
         preprocessing=Preprocessing(orientation, SPACING_MM),
         network={"patch_size": PATCH_SIZE},
@@ -78,13 +74,7 @@ def paper_size_bundle(orientation: str) -> ModelBundle:
         inference={"random_initialisations": INITIALISATIONS - 1, "iterations": ITERATIONS, "tolerance_mm": -1.0},
         shape_model=shape_model_of_phantoms(orientation),
         field_of_view_mm=FieldOfView((100.0, 100.0, 100.0), (170.0, 170.0, 170.0)),
-        rotation_range_deg=20.0,
-        training=TrainingRecord(data="none", cases=0, licence="none", preset="none"),
-        licence="none",
-        citation="none",
-        limitations="Finds nothing.",
     )
-    return ModelBundle(card, network.state_dict(), folder=None, weights_sha256="")
 
 
 def shape_model_of_phantoms(orientation: str) -> ShapeModel:
@@ -175,10 +165,7 @@ def timed_parts(volume: Volume) -> tuple[dict[str, Timed], float]:
 
 def peak_memory_mb(volume: Volume) -> tuple[float, float]:
     """The most memory of this process before and after it detects."""
-    detector = load_detector(paper_size_bundle(orientation_of(volume.ijk_to_ras)), "cpu")
-    before = most_resident_mb()
-    detector.detect(volume)
-    return before, most_resident_mb()
+    return detection_memory_mb(load_detector(paper_size_bundle(orientation_of(volume.ijk_to_ras)), "cpu"), volume)
 
 
 def effect_of_bfloat16() -> str:

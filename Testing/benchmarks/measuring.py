@@ -20,8 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from LandmarkDetectionLib.detectors.base import Detector
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.models.bundle import ModelBundle
+from LandmarkDetectionLib.models.card import ModelCard, TrainingRecord
 from LandmarkDetectionLib.volume import Volume
 
 
@@ -99,6 +101,32 @@ def moved_by_bfloat16_mm(bundle: ModelBundle, volume: Volume) -> list[float]:
     ]
 
 
+def random_bundle(method: str, weights: Mapping[str, Tensor], **of_the_card: Any) -> ModelBundle:
+    """A bundle in memory that nothing was trained for, at the speed of a trained one.
+
+    Args:
+        method: that is measured.
+        weights: of its networks.
+        of_the_card: what the method depends on: landmarks, preprocessing, field of view, settings.
+    """
+    card = ModelCard(
+        name="paper-size",
+        version="1",
+        method=method,
+        modality="any",
+        anatomy="none",
+        dimension=3,
+        description="Random weights: finds nothing, at the speed of a trained model.",
+        rotation_range_deg=20.0,
+        training=TrainingRecord(data="none", cases=0, licence="none", preset="none"),
+        licence="none",
+        citation="none",
+        limitations="Finds nothing.",
+        **of_the_card,
+    )
+    return ModelBundle(card, dict(weights), folder=None, weights_sha256="")
+
+
 @dataclass(frozen=True)
 class LayerCall:
     """A layer and what it is given."""
@@ -138,6 +166,13 @@ def in_fresh_process(function: Callable[..., Any], *arguments: object) -> Any:
     """What a function returns in a process that has done nothing before."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(function, *arguments).result()
+
+
+def detection_memory_mb(detector: Detector, volume: Volume) -> tuple[float, float]:
+    """The most memory of this process before and after it detects; asks for a fresh one."""
+    before = most_resident_mb()
+    detector.detect(volume)
+    return before, most_resident_mb()
 
 
 def most_resident_mb() -> float:
