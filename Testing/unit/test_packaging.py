@@ -1,4 +1,4 @@
-"""The same package in a wheel, in an editable install and flat beside other modules, as Slicer installs it."""
+"""The package in a wheel and in an editable install; test_installation.py is about Slicer's flat folder."""
 
 from __future__ import annotations
 
@@ -56,43 +56,16 @@ class TestWheel:
         assert {"licenses/LICENSE", "licenses/NOTICE"} <= names
 
 
-class TestResources:
-    PROGRAM = (
-        "import LandmarkDetectionLib, importlib.resources as resources;"
-        "print(LandmarkDetectionLib.__file__);"
-        "print(resources.files('LandmarkDetectionLib').joinpath('Resources', 'Models', 'registry.json').is_file())"
-    )
-
-    def test_are_found_where_the_tests_run(self):
-        assert resources.files(PACKAGE).joinpath("Resources", "Models", "registry.json").is_file()
-
-    def test_are_found_in_a_flat_folder_on_the_path(self, tmp_path, wheel):
-        """Slicer copies the package into one folder with the modules of every extension."""
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(tmp_path)
-        program = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {self.PROGRAM}"
-        finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-        place, found = finished.stdout.splitlines()
-        assert Path(place).is_relative_to(tmp_path)
-        assert found == "True"
+def test_resources_are_found_where_the_tests_run():
+    assert resources.files(PACKAGE).joinpath("Resources", "Models", "registry.json").is_file()
 
 
-class TestFlatFolder:
-    """Slicer installs both modules into one folder, beside those of every other extension."""
-
-    def test_no_file_path_occurs_in_both_modules(self):
-        detection, training = (
-            {path.relative_to(folder) for path in folder.rglob("*.py")}
-            for folder in (REPOSITORY / "LandmarkDetection", REPOSITORY / "LandmarkTraining")
-        )
-        assert detection
-        assert not detection & training
-
-    def test_only_names_of_our_own_can_be_imported(self):
-        packages = {path.parent for path in REPOSITORY.glob("Landmark*/**/__init__.py")}
-        tops = {folder.name for folder in packages if folder.parent not in packages}
-        assert PACKAGE in tops
-        assert all(name.startswith("Landmark") for name in tops)
+def test_only_names_of_our_own_can_be_imported():
+    """Slicer puts both modules into one folder on the path, as it does with those of every other extension."""
+    packages = {path.parent for path in REPOSITORY.glob("Landmark*/**/__init__.py")}
+    tops = {folder.name for folder in packages if folder.parent not in packages}
+    assert PACKAGE in tops
+    assert all(name.startswith("Landmark") for name in tops)
 
 
 class TestDependencies:
