@@ -1,4 +1,4 @@
-"""The Export section: landmarks as markups files, or the whole reviewed case in a results folder."""
+"""The Export section: landmarks as markups or as a table, or the whole reviewed case in a results folder."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from slicer.i18n import tr as _
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.markups import write_markups
-from LandmarkDetectionLib.files.results import ResultsFolder
+from LandmarkDetectionLib.files.results import ResultsFolder, write_landmark_table
 from LandmarkDetectionLib.mrml import mapping_between
 from LandmarkDetectionLib.planes import StandardPlane, standard_plane
-from LandmarkDetectionLib.review import reviewed_landmarks
+from LandmarkDetectionLib.review import Review, ReviewedLandmark, reviewed_landmarks
 
 from .shown_landmarks import ShownLandmarks
 
@@ -41,7 +41,9 @@ class ExportSection:
         no_list = "" if self._shown.node is not None else _("Detect landmarks first.")
         no_detection = "" if self._shown.detection is not None else _("Only detected landmarks can be added.")
         ui.saveLandmarksButton.setEnabled(not no_list)
-        ui.saveLandmarksButton.setToolTip(no_list or _("Write the landmarks as .mrk.json or .fcsv."))
+        ui.saveLandmarksButton.setToolTip(
+            no_list or _("Write the landmarks as markups (.mrk.json, .fcsv) or as a table (.csv).")
+        )
         ui.exportButton.setEnabled(not (no_list or no_detection))
         ui.exportButton.setToolTip(
             no_list
@@ -60,11 +62,17 @@ class ExportSection:
                 self._ui.saveLandmarksButton,
                 _("Save the landmarks"),
                 f"{self._case_name()}.mrk.json",
-                _("Markups (*.mrk.json);;Fiducials (*.fcsv)"),
+                _("Markups (*.mrk.json);;Fiducials (*.fcsv);;Table (*.csv)"),
             )
             if file:
-                write_markups(self._shown.landmarks_in_world(), file)
+                self._save(Path(file))
                 self._say(_("Written to {path}").format(path=file))
+
+    def _save(self, file: Path) -> None:
+        if file.suffix.lower() == ".csv":
+            write_landmark_table(file, self._case_name(), self._reviewed_in_world())
+        else:
+            write_markups(self._shown.landmarks_in_world(), file)
 
     def _on_export_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The case was not exported.")):
@@ -78,19 +86,23 @@ class ExportSection:
         question = _("The folder holds a case {case} already. Replace it?").format(case=case)
         if is_known and not slicer.util.confirmOkCancelDisplay(question):
             return
-        landmarks = self._shown.landmarks_in_world()
-        detection = self._shown.detection_in_world()
-        to_world = mapping_between(self._shown.node.GetParentTransformNode(), None)
-        review = self._shown.review.mapped(lambda position: to_world(position[None])[0])
         results.write_reviewed_case(
             case,
-            detection,
-            reviewed_landmarks(detection, review, list(landmarks.items())),
-            review,
+            self._shown.detection_in_world(),
+            self._reviewed_in_world(),
+            self._review_in_world(),
             planes=self._planes(),
-            descriptions=landmarks.descriptions,
+            descriptions=self._shown.landmarks_in_world().descriptions,
         )
         self._say(_("Written to {path}").format(path=folder))
+
+    def _reviewed_in_world(self) -> tuple[ReviewedLandmark, ...]:
+        detection = None if self._shown.detection is None else self._shown.detection_in_world()
+        return reviewed_landmarks(detection, self._review_in_world(), list(self._shown.landmarks_in_world().items()))
+
+    def _review_in_world(self) -> Review:
+        to_world = mapping_between(self._shown.node.GetParentTransformNode(), None)
+        return self._shown.review.mapped(lambda position: to_world(position[None])[0])
 
     def _planes(self) -> list[StandardPlane]:
         """Those that the landmarks define as they are now."""

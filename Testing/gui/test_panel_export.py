@@ -45,6 +45,40 @@ def test_the_landmarks_are_saved_where_they_are_now(panel, detected, tmp_path, m
     assert panel.ui.exportLabel.text == f"Written to {file}"
 
 
+def test_the_landmarks_are_saved_as_a_table(panel, detected, tmp_path, monkeypatch):
+    file = tmp_path / "points.csv"
+    monkeypatch.setattr("qt.QFileDialog.getSaveFileName", lambda *_arguments: str(file))
+    detected.SetNthControlPointPositionWorld(0, (1.0, 2.0, 3.0))
+    detected.SetNthControlPointPositionMissing(3)
+    slicer.app.processEvents()
+    panel.ui.saveLandmarksButton.click()
+    rows = list(csv.DictReader(file.open()))
+    assert [(row["case"], row["label"], row["status"]) for row in rows] == [
+        ("head", "AC", "corrected"),
+        ("head", "PC", "detected"),
+        ("head", "RE", "detected"),
+        ("head", "LE", "missing"),
+    ]
+    assert (rows[0]["l"], rows[0]["p"], rows[0]["s"]) == ("-1.0000", "-2.0000", "3.0000")
+    assert rows[3]["l"] == ""
+
+
+def test_a_list_a_person_made_is_saved_as_a_table_too(panel, tmp_path, monkeypatch):
+    monkeypatch.setattr("qt.QFileDialog.getSaveFileName", lambda *_arguments: str(tmp_path / "points.csv"))
+    by_hand = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "by hand")
+    by_hand.AddControlPoint(np.array([1.0, 2.0, 3.0]), "nasion")
+    panel.ui.landmarksSelector.setCurrentNode(by_hand)
+    panel.ui.saveLandmarksButton.click()
+    (row,) = csv.DictReader((tmp_path / "points.csv").open())
+    assert (row["case"], row["label"], row["l"], row["presence"], row["status"]) == (
+        "by_hand",
+        "nasion",
+        "-1.0000",
+        "",
+        "placed",
+    )
+
+
 def test_a_name_no_format_has_is_refused(testbed, panel, detected, tmp_path, monkeypatch):
     monkeypatch.setattr("qt.QFileDialog.getSaveFileName", lambda *_arguments: str(tmp_path / "points.txt"))
     panel.ui.saveLandmarksButton.click()
@@ -68,8 +102,9 @@ def test_a_case_is_written_as_the_command_line_does_with_who_changed_what(panel,
     assert (rows[0]["l"], rows[0]["p"], rows[0]["s"], rows[0]["radius90_mm"]) == ("-1.0000", "-2.0000", "3.0000", "")
     np.testing.assert_allclose(read_detection(folder / "head.detection.json")["AC"].position_ras, predicted)
     review = json.loads((folder / "head.review.json").read_text())
-    assert review["model"]["name"] == "tiny"
-    assert len(review["model"]["weights_sha256"]) == 64
+    (model,) = review["models"]
+    assert model["name"] == "tiny"
+    assert len(model["weights_sha256"]) == 64
     assert [(change["label"], change["action"]) for change in review["changes"]] == [
         ("AC", "moved"),
         ("PC", "accepted"),

@@ -211,6 +211,15 @@ def read_detection(path: Path | str) -> Detection:
         raise LandmarkDetectionError(message) from error
 
 
+def write_landmark_table(path: Path | str, case: str, landmarks: Sequence[ReviewedLandmark]) -> None:
+    """Write the rows of results.csv for one case, where its landmarks are now, to a file of their own.
+
+    Raises:
+        LandmarkDetectionError: if the file cannot be written.
+    """
+    _write_table(Path(path), LandmarkRow, [_reviewed_row(case, landmark) for landmark in landmarks])
+
+
 def _landmark_rows(case: str, detection: Detection) -> list[LandmarkRow]:
     rows = []
     for landmark in detection.landmarks:
