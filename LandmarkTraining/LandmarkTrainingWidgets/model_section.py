@@ -12,6 +12,7 @@ from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.models.registry import list_models
 from LandmarkDetectionLib.training.presets import PRESETS
 from LandmarkDetectionLib.training.registry import METHODS
+from LandmarkDetectionLib.training_setup import TrainingSetup
 
 
 class ModelSection:
@@ -52,12 +53,12 @@ class ModelSection:
         """Of a model to start from, None if there is none of that name."""
         return self._cards.get(name)
 
-    def show(self, *, method: str, preset: str, folds: int, initial: str, suggested_name: str) -> None:
+    def show(self, setup: TrainingSetup, suggested_name: str) -> None:
         """Show choices without telling."""
-        self._choose(self._ui.methodSelector, method)
-        self._choose(self._ui.initialSelector, initial)
+        self._choose(self._ui.methodSelector, setup.method)
+        self._choose(self._ui.initialSelector, setup.initial)
         self._ui.nameEdit.setPlaceholderText(suggested_name)
-        self._ui.timeLabel.setText(_time_text(preset, folds))
+        self._ui.timeLabel.setText(_time_text(setup.preset, setup.folds))
 
     def set_enabled(self, is_enabled: bool) -> None:
         """Whether choices can be made."""

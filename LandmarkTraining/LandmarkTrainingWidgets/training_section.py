@@ -132,6 +132,10 @@ class TrainingSection:
         progress = read_progress(part.folder)
         if progress in (self._progress, self._before):
             return
+        if progress.plan is None:  # the training of the next fold has not begun to learn
+            self._progress = progress
+            self._update_widgets()
+            return
         self._progress = progress
         self._draw()
         self._ui.trainingLabel.setText(_progress_text(progress, part))
