@@ -82,8 +82,3 @@ def test_a_script_can_ask_several_models_at_once(panel, head, module, tmp_path, 
 def test_a_script_gets_an_error_it_can_show(panel, head, module):
     with pytest.raises(LandmarkDetectionError, match=r'"tinny" is not a model.*did you mean "tiny"'):
         module.LandmarkDetectionLogic().detect(head, "tinny")
-
-
-@pytest.mark.skipif(not SELF_TEST_MODEL_IS_SHIPPED, reason="The self-test needs the model fetal-phantom-3d.")
-def test_the_self_test_passes(panel, module):
-    module.LandmarkDetectionTest().runTest()

@@ -187,10 +187,6 @@ print(sorted({"torch", "lightning", "safetensors", "matplotlib", "scipy", "sklea
         assert finished.stdout.splitlines()[-1] == "[]"
 
     @pytest.mark.usefixtures("panel")
-    def test_the_self_test_passes(self, training_module):
-        training_module.LandmarkTrainingTest().runTest()
-
-    @pytest.mark.usefixtures("panel")
     def test_a_script_is_told_why_a_command_failed(self, training_module):
         with pytest.raises(LandmarkDetectionError, match="does not exist"):
             training_module.LandmarkTrainingLogic().run(["dataset", "check", "nowhere", "--json"])
