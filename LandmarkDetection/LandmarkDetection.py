@@ -168,8 +168,6 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self._parameter_node.volume = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScalarVolumeNode")
         if self._parameter_node.sliceView is None:
             self._parameter_node.sliceView = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLSliceNode")
-        if not self._parameter_node.model:
-            self._parameter_node.model = self.input.likely_model
 
     def _set_parameter_node(self, node: LandmarkDetectionParameterNode | None) -> None:
         self._disconnect_gui()
@@ -192,6 +190,8 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         node = self._parameter_node
         opinions = node.secondOpinions.split(MODELS_SEPARATOR) if node else []
         self.input.choose(node and node.model, opinions, node and node.volume)
+        if node is not None and not node.model:
+            node.model = self.input.likely_model
         self.advanced.show(self.input.card, node.options if node else "")
         self.detection.set_problem(self.input.problem())
         landmarks = node and node.landmarks

@@ -67,8 +67,16 @@ class InputSection(VTKObservationMixin):
 
     @property
     def likely_model(self) -> str:
-        """Name of the first model about which the volume raises the fewest doubts; empty if there is no model."""
-        return min(self._cards, key=lambda name: self._doubt_count(self._cards[name]), default="")
+        """Name of the first model about which the volume raises the fewest doubts; empty without voxels or models."""
+        grid = None if self._volume_node is None else grid_of(self._volume_node)
+        if grid is None:
+            return ""
+
+        def doubt_count(name: str) -> float:
+            card = self._cards[name]
+            return len(self._doubts_of(card)) if grid.dimension == card.dimension else math.inf
+
+        return min(self._cards, key=doubt_count, default="")
 
     @property
     def card(self) -> ModelCard | None:
@@ -175,12 +183,6 @@ class InputSection(VTKObservationMixin):
         least_value = self._volume_node.GetImageData().GetScalarRange()[0]
         grid = grid_of(self._volume_node)
         return *field_of_view_doubts(grid, card), *modality_doubts(least_value, card)
-
-    def _doubt_count(self, card: ModelCard) -> float:
-        grid = None if self._volume_node is None else grid_of(self._volume_node)
-        if grid is None:
-            return 0.0
-        return len(self._doubts_of(card)) if grid.dimension == card.dimension else math.inf
 
     def _on_volume_modified(self, _caller: vtk.vtkObject, _event: str) -> None:
         self._on_volume_changed()

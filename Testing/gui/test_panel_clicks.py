@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from panel_actions import is_idle
+from panel_actions import choose_model, is_idle
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QPushButton
@@ -49,14 +49,33 @@ def button():
         one.close()
 
 
-@pytest.mark.parametrize("name", ["brain-t1", "fetal-head-2d"])
-def test_a_sample_has_its_landmarks_after_three_clicks_on_an_empty_scene(testbed, scene, module, button, name):
-    """One on the sample, one on the module, one on Detect landmarks: the volume and the model are chosen already."""
+@pytest.fixture
+def open_module(testbed, scene, module):
+    """Opens the module as Slicer does when it is chosen."""
+    opened = []
+
+    def opening():
+        opened.append(testbed.open_panel(module))
+        return opened[-1]
+
+    testbed.messages.clear()
+    yield opening
+    for panel in opened:
+        testbed.close_panel(panel)
+
+
+def sample_named(testbed, name):
     testbed.application.emit("startupCompleted()")
-    sample = next(one for one in slicer.modules.sampleDataSources["Landmark Detection"] if one.sampleName == name)
+    return next(one for one in slicer.modules.sampleDataSources["Landmark Detection"] if one.sampleName == name)
+
+
+@pytest.mark.parametrize("name", ["brain-t1", "fetal-head-2d"])
+def test_a_sample_has_its_landmarks_after_three_clicks_on_an_empty_scene(testbed, open_module, button, name):
+    """One on the sample, one on the module, one on Detect landmarks: the volume and the model are chosen already."""
+    sample = sample_named(testbed, name)
     hand, opened = Hand(), []
     hand.click(button(name, lambda: sample.customDownloader(sample)))
-    hand.click(button("Landmark Detection", lambda: opened.append(testbed.open_panel(module))))
+    hand.click(button("Landmark Detection", lambda: opened.append(open_module())))
     (panel,) = opened
     hand.click(panel.ui.detectButton)
     testbed.wait_until(lambda: is_idle(panel))
@@ -70,4 +89,15 @@ def test_a_sample_has_its_landmarks_after_three_clicks_on_an_empty_scene(testbed
     positions = slicer.util.arrayFromMarkupsControlPoints(landmarks, world=True)
     assert (positions >= bounds[::2] - 1.0).all()
     assert (positions <= bounds[1::2] + 1.0).all()
-    testbed.close_panel(panel)
+
+
+@pytest.mark.parametrize("name", ["brain-t1", "fetal-head-2d"])
+def test_a_volume_loaded_into_an_open_panel_chooses_its_model_until_a_person_does(testbed, open_module, name):
+    panel = open_module()
+    sample = sample_named(testbed, name)
+    sample.customDownloader(sample)
+    assert panel.ui.modelSelector.currentData == name
+    choose_model(panel, "fetal-phantom-3d")
+    other = sample_named(testbed, "brain-t1")
+    other.customDownloader(other)
+    assert panel.ui.modelSelector.currentData == "fetal-phantom-3d"

@@ -79,6 +79,13 @@ def test_the_window_lists_every_model_and_shows_its_card(panel, dialog):
     assert not dialog.ui.removeButton.enabled
 
 
+def test_the_window_closes_and_opens_again(panel, dialog):
+    dialog.ui.closeButton.click()
+    assert not dialog.window.visible
+    panel.ui.manageModelsButton.click()
+    assert dialog.window.visible
+
+
 def test_a_model_imported_from_a_file_is_chosen(panel, dialog, tmp_path, monkeypatch):
     bundle = write_tiny_bundle(tmp_path, "imported")
     choose_file(monkeypatch, shutil.make_archive(str(tmp_path / "imported"), "zip", bundle))
