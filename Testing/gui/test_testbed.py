@@ -124,6 +124,25 @@ class TestStandInOfTheParameterNode:
             parameters.connectGui(SimpleNamespace(spinBox=spin_box))
 
 
+def test_what_is_shown_or_hidden_in_a_folded_section_is_so_when_it_is_unfolded(testbed):
+    import ctk
+    import qt
+
+    section = ctk.ctkCollapsibleButton()
+    layout = qt.QVBoxLayout(section)
+    always, first, later = qt.QLabel("always"), qt.QLabel("first"), qt.QLabel("later")
+    for label in (always, first, later):
+        layout.addWidget(label)
+    later.setVisible(False)
+    section.show()
+    section.collapsed = True
+    first.setVisible(False)
+    later.setVisible(True)
+    assert [label.visible for label in (always, first, later)] == [False, False, False]
+    section.collapsed = False
+    assert [label.visible for label in (always, first, later)] == [True, False, True]
+
+
 def test_the_loader_is_the_one_slicer_uses(testbed):
     import qt
 

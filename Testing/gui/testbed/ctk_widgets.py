@@ -5,23 +5,32 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from PySide6.QtCore import Property, Qt
+from PySide6.QtCore import Property, QChildEvent, QEvent, QObject, Qt
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QMessageBox, QToolButton, QWidget
 
+_IS_WANTED = "visibilityToParent"
+"""Property of what is in a section: whether it is to be seen when the section is open."""
+
+_FOLDED_HEIGHT = 4
+_WIDGET_SIZE_MAX = 16_777_215
+
 
 class ctkCollapsibleButton(QWidget):
-    """A titled section whose content folds away."""
+    """A titled section whose content folds away.
+
+    As in CTK, what is shown or hidden while the section is folded stays out of sight until it is unfolded.
+    """
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._folded: list[QWidget] = []
+        self._is_folding = False
         self._header = QToolButton(self)
         self._header.setCheckable(True)
         self._header.setChecked(True)
         self._header.setArrowType(Qt.ArrowType.DownArrow)
         self._header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self._header.toggled.connect(self._show_content)
+        self._header.toggled.connect(self._fold)
         self.setContentsMargins(0, self._header.sizeHint().height() + 2, 0, 0)
 
     def _get_text(self) -> str:
@@ -44,24 +53,41 @@ class ctkCollapsibleButton(QWidget):
         self._header.resize(self.width, self._header.sizeHint().height())
         super().resizeEvent(event)
 
+    def childEvent(self, event: QChildEvent) -> None:
+        child = event.child()
+        if event.added() and isinstance(child, QWidget) and isinstance(getattr(self, "_header", None), QWidget):
+            child.installEventFilter(self)
+        super().childEvent(event)
+
     def showEvent(self, event: QShowEvent) -> None:
         """What was put in after it was folded must not show either."""
-        if not self._header.checked:
-            self._show_content(False)
+        self._fold()
         super().showEvent(event)
 
-    def _show_content(self, is_shown: bool) -> None:
-        """What was hidden when it was folded stays hidden when it is unfolded."""
-        self._header.setArrowType(Qt.ArrowType.DownArrow if is_shown else Qt.ArrowType.RightArrow)
-        if is_shown:
-            for child in self._folded:
-                child.setVisible(True)
-            self._folded.clear()
-            return
+    def eventFilter(self, child: QObject, event: QEvent) -> bool:
+        kind = event.type()
+        if not self._is_folding and kind in (QEvent.Type.ShowToParent, QEvent.Type.HideToParent):
+            child.setProperty(_IS_WANTED, kind == QEvent.Type.ShowToParent)
+            self._show_or_hide(child)
+        return False
+
+    def _fold(self) -> None:
+        is_open = self._header.checked
+        self._header.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
         for child in self.children():
-            if isinstance(child, QWidget) and child is not self._header and not child.isHidden():
-                self._folded.append(child)
-                child.setVisible(False)
+            if isinstance(child, QWidget) and child is not self._header:
+                if child.property(_IS_WANTED) is None:
+                    child.setProperty(_IS_WANTED, not child.isHidden())
+                self._show_or_hide(child)
+        self.setMaximumHeight(_WIDGET_SIZE_MAX if is_open else self._header.sizeHint().height() + _FOLDED_HEIGHT)
+
+    def _show_or_hide(self, child: QWidget) -> None:
+        """So that Qt does not take this for what the module wants, and tells when the module wants something else."""
+        is_wanted = child.property(_IS_WANTED)
+        self._is_folding = True
+        child.setVisible(self._header.checked and is_wanted)
+        child.setAttribute(Qt.WidgetAttribute.WA_WState_ExplicitShowHide, not is_wanted)
+        self._is_folding = False
 
 
 class ctkMessageBox(QMessageBox):
