@@ -34,6 +34,7 @@ _VOLUME_ROLE = "landmarkDetectionVolume"
 _LANDMARKS_ROLE = "landmarkDetectionLandmarks"
 """Node reference from a plane markup to the landmarks it follows from; scenes save it."""
 
+_PLANE_OPACITY = 0.15
 _PLANE_ATTRIBUTE = "LandmarkDetection.Plane"
 """Node attribute with the name of the definition of a plane markup."""
 
@@ -310,6 +311,10 @@ def add_plane(
         landmarks: those it follows from, which `planes_of` then tells; it cannot be moved by itself.
     """
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsPlaneNode", plane.name)
+    node.CreateDefaultDisplayNodes()
+    # A slice view that lies in the plane shows nothing but the fill.
+    node.GetDisplayNode().SetFillOpacity(_PLANE_OPACITY)
+    node.GetDisplayNode().SetHandlesInteractive(landmarks is None)
     with slicer.util.NodeModify(node):
         node.SetPlaneType(slicer.vtkMRMLMarkupsPlaneNode.PlaneTypePointNormal)
         node.SetSizeMode(slicer.vtkMRMLMarkupsPlaneNode.SizeModeAbsolute)
