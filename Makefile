@@ -1,4 +1,4 @@
-# make demo | test | lint | bench | benchmark-accuracy | clean      each creates .venv and installs what it needs
+# make demo | test | lint | bench | benchmark-accuracy | screenshots | clean      each creates .venv and installs what it needs
 #
 #   make PYTHON=python3.12 ...                                        another interpreter (3.11 or newer)
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...         another source of torch, here without CUDA
@@ -15,7 +15,7 @@ PRESET ?= quick
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test lint bench benchmark-accuracy clean
+.PHONY: demo test lint bench benchmark-accuracy screenshots clean
 
 demo: .venv/detection-installed
 	$(BIN)/landmark-detection demo
@@ -37,6 +37,10 @@ benchmark-accuracy: .venv/everything-installed
 		case " $(FEW_TESTS) " in *" $$dataset "*) on="--folds 5";; *) on="--split test";; esac; \
 		$(BIN)/python Testing/benchmarks/record_training.py $$method $(DATA)/$$dataset --preset $(PRESET) $$on || failed=1; \
 	done; done; $(BIN)/python Testing/benchmarks/results_table.py; exit $${failed:-0}
+
+# Pictures of the running modules for the documentation, which takes minutes; they change with every change of a panel.
+screenshots: .venv/everything-installed
+	for module in detection training; do PYTHONPATH=Testing/gui $(BIN)/python -m screenshots $$module || exit 1; done
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist demo-output LandmarkDetection/*.egg-info

@@ -27,6 +27,7 @@ class ThreeDView(RenderedView):
         self._logic.SetMRMLScene(logics.scene)
         self._node = self._logic.AddViewNode("1")
         self._node.SetBoxVisible(False)
+        self._node.SetAxisLabelsVisible(False)
         self._renderer = vtk.vtkRenderer()
         self._window.AddRenderer(self._renderer)
         self._interactor.SetInteractorStyle(vtk.vtkInteractorStyleUser())
