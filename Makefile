@@ -2,6 +2,7 @@
 #
 #   make PYTHON=python3.12 ...                                        another interpreter (3.11 or newer)
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...         another source of torch, here without CUDA
+#   make SLICER_SOURCE=../Slicer test                                 GUI tests also with Slicer's own Python classes
 #   make PRESET=standard DATASETS="brain ceph" benchmark-accuracy     other trainings than those of the quick preset
 
 PYTHON ?= python3

@@ -114,6 +114,9 @@ class Window(QWidget):
         self._look()
 
     def _look(self) -> None:
+        """Names of points stay where they were when a view was resized, until something changes."""
+        for view in self._views.values():
+            view.node.Modified()
         if self._three_d is not None:
             self._testbed.application.processEvents()
             self._three_d.look_from(_THREE_D_DIRECTION, _THREE_D_DISTANCE_MM)
