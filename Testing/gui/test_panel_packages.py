@@ -148,7 +148,11 @@ def test_slicer_s_own_numpy_is_never_replaced(testbed, lacking, wheels, site):
 def no_torch(monkeypatch):
     """PyTorch seems not to be installed."""
     check = slicer.packaging.pip_check
-    monkeypatch.setattr("slicer.packaging.pip_check", lambda one: not str(one).startswith("torch") and check(one))
+
+    def check_but_for_torch(requirement, *seen):
+        return not str(requirement).startswith("torch") and check(requirement, *seen)
+
+    monkeypatch.setattr("slicer.packaging.pip_check", check_but_for_torch)
 
 
 @pytest.mark.usefixtures("no_torch", "head")
@@ -165,7 +169,7 @@ def test_pytorch_comes_through_its_extension_with_one_question_for_all(testbed, 
     class PyTorchUtilsLogic:
         def installTorch(self, **options):
             calls.append(options)
-            monkeypatch.setattr("slicer.packaging.pip_check", lambda _requirement: True)
+            monkeypatch.setattr("slicer.packaging.pip_check", lambda *_arguments: True)
             return SimpleNamespace(__version__="2.9")
 
     monkeypatch.setitem(sys.modules, "PyTorchUtils", SimpleNamespace(PyTorchUtilsLogic=PyTorchUtilsLogic))

@@ -161,7 +161,11 @@ class TestFailures:
 
     def test_a_package_that_is_missing_is_asked_for_once(self, testbed, ready, monkeypatch):
         check = slicer.packaging.pip_check
-        monkeypatch.setattr("slicer.packaging.pip_check", lambda one: "lightning" not in str(one) and check(one))
+
+        def check_but_for_lightning(requirement, *seen):
+            return "lightning" not in str(requirement) and check(requirement, *seen)
+
+        monkeypatch.setattr("slicer.packaging.pip_check", check_but_for_lightning)
         ready.ui.nameEdit.setText("declined")
         testbed.answers.append("Cancel")
         for _ in range(2):
