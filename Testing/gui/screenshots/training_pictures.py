@@ -18,7 +18,7 @@ from .window import Album, Window
 _COUNTS = {"train": 16, "validation": 3, "test": 3}
 _SPACING_MM = 3.0
 _SHOWN_SEED = 77
-_SETTINGS = {"optimisation": {"steps": 240, "minutes": 10.0, "validate_every": 20, "batch_size": 24, "pool_size": 16}}
+_SETTINGS = {"optimisation": {"steps": 360, "minutes": 10.0, "validate_every": 20, "batch_size": 24, "pool_size": 16}}
 _LIMIT_S = 900.0
 
 
@@ -27,8 +27,9 @@ def picture_training(testbed: Testbed, module: ModuleType, plot_view: PlotView, 
     write_phantom_dataset("fetal-heads", _COUNTS, spacing_mm=_SPACING_MM)
     Path("short.json").write_text(json.dumps(_SETTINGS))
     panel = testbed.open_panel(module)
-    _picture_dataset(testbed, panel, album)
-    window = Window(testbed, panel, plot_view)
+    window = Window(testbed, panel)
+    _picture_dataset(testbed, panel, window, album)
+    window.show_plots(plot_view)
     panel.ui.configEdit.setText("short.json")
     panel.ui.trainButton.click()
     testbed.wait_until(lambda: len(panel.training.progress.errors_mm) > 6 or not panel.training.is_busy, _LIMIT_S)
@@ -44,9 +45,8 @@ def picture_training(testbed: Testbed, module: ModuleType, plot_view: PlotView, 
     testbed.close_panel(panel)
 
 
-def _picture_dataset(testbed: Testbed, panel: object, album: Album) -> None:
+def _picture_dataset(testbed: Testbed, panel: object, window: Window, album: Album) -> None:
     """The dataset was checked, and a case of the scene could be added."""
-    window = Window(testbed, panel)
     phantom = generate_phantom(_SHOWN_SEED, 1.0)
     window.show_volume(add_volume(phantom.volume))
     landmarks = add_landmarks("fetal head")
@@ -61,4 +61,3 @@ def _picture_dataset(testbed: Testbed, panel: object, album: Album) -> None:
     testbed.wait_until(lambda: panel.ui.checkButton.text == at_rest, _LIMIT_S)
     window.open_sections("dataset", "scene", "model")
     album.add("landmark-training-dataset", window)
-    window.close()

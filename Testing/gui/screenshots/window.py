@@ -8,9 +8,9 @@ from pathlib import Path
 import slicer
 from PIL import Image
 from PySide6.QtCore import QBuffer, QIODevice, Qt
-from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QVBoxLayout, QWidget
 from testbed import Testbed
+from testbed.plot_view import PlotView
 from testbed.slice_view import SliceView
 from testbed.three_d_view import ThreeDView
 
@@ -48,24 +48,27 @@ class Album:
 
 
 class Window(QWidget):
-    """The panel on the left, and four views on the right: three slices, and the 3D view or another one.
+    """The panel on the left, and on the right three slice views and the 3D view.
 
     Args:
         testbed: the application.
         panel: of a module.
-        fourth: the view beside the red slice; the 3D view if not given.
     """
 
-    def __init__(self, testbed: Testbed, panel: object, fourth: QWidget | None = None) -> None:
+    def __init__(self, testbed: Testbed, panel: object) -> None:
         super().__init__()
         self._testbed, self._panel = testbed, panel
         self._views = {name: testbed.open_slice_view(name) for name in ("Red", "Green", "Yellow")}
-        self._three_d = ThreeDView(testbed.logics) if fourth is None else None
-        self._fourth = fourth or self._three_d
+        self._three_d = ThreeDView(testbed.logics)
+        self._fourth = QStackedWidget()
+        self._fourth.addWidget(_framed("1", self._three_d))
         views = QGridLayout()
         views.setSpacing(2)
+        for index in (0, 1):
+            views.setColumnStretch(index, 1)
+            views.setRowStretch(index, 1)
         views.addWidget(_framed("Red", self._views["Red"]), 0, 0)
-        views.addWidget(_framed("1" if fourth is None else "P", self._fourth), 0, 1)
+        views.addWidget(self._fourth, 0, 1)
         views.addWidget(_framed("Green", self._views["Green"]), 1, 0)
         views.addWidget(_framed("Yellow", self._views["Yellow"]), 1, 1)
         self._scroll_area = QScrollArea()
@@ -81,11 +84,10 @@ class Window(QWidget):
         self.show()
         testbed.application.processEvents()
 
-    def closeEvent(self, event: QCloseEvent) -> None:
-        """The panel and the views are needed again."""
-        for widget in (self._panel.parent, self._fourth, *self._views.values()):
-            widget.setParent(None)
-        super().closeEvent(event)
+    def show_plots(self, plot_view: PlotView) -> None:
+        """Have the plot view where the 3D view was."""
+        self._fourth.addWidget(_framed("P", plot_view))
+        self._fourth.setCurrentIndex(1)
 
     def view(self, name: str) -> SliceView:
         """A slice view by its colour."""
@@ -117,9 +119,8 @@ class Window(QWidget):
         """Names of points stay where they were when a view was resized, until something changes."""
         for view in self._views.values():
             view.node.Modified()
-        if self._three_d is not None:
-            self._testbed.application.processEvents()
-            self._three_d.look_from(_THREE_D_DIRECTION, _THREE_D_DISTANCE_MM)
+        self._testbed.application.processEvents()
+        self._three_d.look_from(_THREE_D_DIRECTION, _THREE_D_DISTANCE_MM)
 
 
 def _framed(name: str, view: QWidget) -> QWidget:
