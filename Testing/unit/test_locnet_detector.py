@@ -294,3 +294,8 @@ def test_weights_of_another_network_are_refused():
 def test_impossible_settings_are_refused(inference, problem):
     with pytest.raises(LandmarkDetectionError, match=problem):
         load_detector(bundle(inference=inference), "cpu")
+
+
+def test_a_prior_needs_a_shape_model():
+    with pytest.raises(LandmarkDetectionError, match="it has no shape model"):
+        load_detector(bundle(inference={"prior_rounds": 1}), "cpu")

@@ -31,6 +31,7 @@ def test_a_model_learned_from_blobs_finds_them_in_new_cases(dimension, missing, 
     train(dataset, "multiscale-locnet", tmp_path / "model", preset="quick", config=config, device="cpu")
     bundle = load_bundle(tmp_path / "model")
     assert bundle.card.network["crop_size"] == 8
+    assert bundle.card.shape_model.landmarks == len(LABELS)
     detector = load_detector(bundle, "cpu")
     errors = []
     for seed in range(100, 105):
@@ -53,3 +54,16 @@ def test_crops_of_a_size_left_open_hold_as_much_in_a_picture_as_in_a_volume(tmp_
         card = train(dataset, "multiscale-locnet", output, preset="quick", config=config, device="cpu")
         sides[dimension] = card.network["crop_size"]
     assert sides == {2: 56, 3: 16}
+
+
+def test_one_landmark_has_no_others_to_be_weighed_by(tmp_path):
+    dataset = write_blob_dataset(tmp_path / "dataset")
+    description = json.loads((dataset / "dataset.json").read_text())
+    description["landmarks"] = description["landmarks"][:1]
+    (dataset / "dataset.json").write_text(json.dumps(description))
+    optimisation = {**CONFIGURATION["optimisation"], "steps": 1, "validate_every": 1}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**CONFIGURATION, "optimisation": optimisation}))
+    card = train(dataset, "multiscale-locnet", tmp_path / "model", preset="quick", config=config, device="cpu")
+    assert card.shape_model is None
+    load_detector(load_bundle(tmp_path / "model"), "cpu").detect(blob_case(100)[0])

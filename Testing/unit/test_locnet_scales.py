@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,7 @@ from LandmarkDetectionLib.detectors.locnet_scales import (
 )
 from LandmarkDetectionLib.detectors.mean_pooling import mean_pooled
 from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.networks.locnet import LocNet
 
 
 def plain_means(voxels: np.ndarray, factors: tuple[int, int, int], window: tuple[int, int]) -> np.ndarray:
@@ -132,3 +135,19 @@ def test_the_noise_of_the_authors_code_goes_to_one_side():
 def test_settings_that_make_no_network_are_refused(changes):
     with pytest.raises(LandmarkDetectionError):
         MultiscaleLocNetSettings(**changes)
+
+
+@pytest.mark.parametrize("heatmap", ["relu", "softmax"])
+def test_masses_are_probabilities_over_the_voxels_and_even_where_nothing_is_seen(heatmap):
+    network = LocNet(3, 2, (4, 8), heatmap)
+    images = torch.zeros((1, 4, 6, 5), dtype=torch.uint8)
+    sighting = coarse_sighting(network, ScaleImages(images, 2, (0, 255)))
+    seen, nothing = torch.full((4, 6, 5), -9.0), torch.full((4, 6, 5), -60.0)
+    seen[1, 2, 3] = 40.0
+    sighting = dataclasses.replace(sighting, channels=torch.stack([seen, nothing]))
+    masses = sighting.masses(network).view(2, 4, 6, 5)
+    torch.testing.assert_close(masses.sum((1, 2, 3)), torch.ones(2))
+    assert masses[0, 1, 2, 3] > 0.99
+    torch.testing.assert_close(masses[1], torch.full((4, 6, 5), 1 / 120))
+    voxel = torch.tensor([1, 2, 3]) * 2 + 0.5
+    torch.testing.assert_close(sighting.voxels.view(4, 6, 5, 3)[1, 2, 3], voxel)

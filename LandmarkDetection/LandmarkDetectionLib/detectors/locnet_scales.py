@@ -144,6 +144,23 @@ class Sighting:
         """Logit (points,) that the voxels hold the landmark, if the heatmaps are softmax ones, which know "nowhere"."""
         return self.channels.flatten(1).logsumexp(1)
 
+    @property
+    def voxels(self) -> Tensor:
+        """Positions (voxels, d) of the voxels of a whole image on the model's grid, in array order."""
+        sides = self.channels.shape[1:]
+        indices = torch.cartesian_prod(*(torch.arange(side, device=self.channels.device) for side in sides))
+        return self.scale.on_grid(indices.to(self.channels.dtype))
+
+    def masses(self, network: LocNet) -> Tensor:
+        """Probabilities (points, voxels) of where the landmark is; evenly spread as far as it may be nowhere."""
+        weights = network.weights(self.channels[:, None]).flatten(1)
+        total = weights.sum(1, keepdim=True)
+        even = torch.full_like(weights, 1.0 / weights.shape[1])
+        masses = torch.where(total > 0, weights / total.clamp(min=torch.finfo(weights.dtype).tiny), even)
+        if network.heatmap == "relu":
+            return masses
+        return even.lerp(masses, self.presence_logits.sigmoid()[:, None])
+
 
 def coarse_sighting(network: LocNet, scale: ScaleImages) -> Sighting:
     """All landmarks in whole images, one image after the other."""

@@ -15,8 +15,10 @@ from ..errors import DetectionCancelled
 from ..geometry import FloatArray
 from ..models.record import FieldError
 from ..networks.locnet import centres_of_windows
+from ..shape_model import ShapeModel
 from .differentiable_crop import first_voxels
-from .locnet_scales import MultiscaleLocNetSettings, ScaleImages, coarse_sighting, refined_sighting
+from .locnet_scales import MultiscaleLocNetSettings, ScaleImages, Sighting, coarse_sighting, refined_sighting
+from .shape_prior import ShapePrior
 
 _VOXELS_A_CALL = 750_000
 """Crops are put into calls of the network of about this many voxels, which bounds its memory."""
@@ -32,15 +34,19 @@ class MultiscaleLocNetInference:
         last_scale: whether every pass calls the last network, as published, or all share what it makes of one crop that
             holds all of theirs. Features near the border of a crop know what lies beyond it then, so that the results
             differ.
+        prior_rounds: how often what the coarsest scale sees of each landmark is weighed by where the card's shape model
+            expects it, given the others. The paper has no such prior, and one model a landmark; without it, networks
+            may take one of several look-alikes, such as vertebrae, for the other.
     """
 
     passes: int = 50
     last_scale: Literal["separate", "shared"] = "separate"
+    prior_rounds: int = 0
 
     def __post_init__(self) -> None:
-        if self.passes < 0:
-            name, problem = "passes", "must not be negative"
-            raise FieldError(name, problem)
+        for name in ("passes", "prior_rounds"):
+            if getattr(self, name) < 0:
+                raise FieldError(name, "must not be negative")
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,14 +70,20 @@ class LocNetSearch:
     Args:
         networks: as `MultiscaleLocNetSettings.networks` makes them, in evaluation mode.
         settings, inference: from the model card.
+        shape_model: of the landmarks, needed where the inference has rounds of the prior.
     """
 
     def __init__(
-        self, networks: nn.ModuleList, settings: MultiscaleLocNetSettings, inference: MultiscaleLocNetInference
+        self,
+        networks: nn.ModuleList,
+        settings: MultiscaleLocNetSettings,
+        inference: MultiscaleLocNetInference,
+        shape_model: ShapeModel | None = None,
     ) -> None:
         self.networks = networks
         self.settings = settings
         self.inference = inference
+        self._shape_model = shape_model
 
     def run(
         self,
@@ -104,7 +116,7 @@ class LocNetSearch:
         with torch.inference_mode():
             before_call(0)
             whole = coarse_sighting(self.networks[0], scales[0])
-            found = whole.positions[None], whole.presence_logits[None]
+            found = self._agreed(whole, spacing_mm)[None], whole.presence_logits[None]
             path, logits = [found[0][0]], [found[1][0]]
             for index in range(1, len(scales)):
                 estimates = path[-1][None]
@@ -117,6 +129,17 @@ class LocNetSearch:
                 path.append(found[0].mean(0))
                 logits.append(found[1].mean(0))
         return Sightings(*(_to_numpy(values) for values in (found[0], torch.stack(path), torch.stack(logits))))
+
+    def _agreed(self, whole: Sighting, spacing_mm: FloatArray) -> Tensor:
+        """Positions (n, d) that the coarsest scale finds, each weighed by the others if a prior is asked for."""
+        if self._shape_model is None or self.inference.prior_rounds == 0:
+            return whole.positions
+        voxel_mm = spacing_mm * self.settings.pooling[0]
+        prior = ShapePrior.of(self._shape_model, len(spacing_mm), tolerance_mm=voxel_mm.mean() / 2)
+        places_mm = _to_numpy(whole.voxels) * spacing_mm
+        masses = _to_numpy(whole.masses(self.networks[0]))
+        found_mm = prior.weighed(masses, places_mm, self.inference.prior_rounds)
+        return torch.as_tensor(found_mm / spacing_mm, dtype=whole.positions.dtype, device=whole.positions.device)
 
     def _shifts(self, spacing_mm: FloatArray, estimates: Tensor, generator: np.random.Generator) -> Tensor:
         """Shifts (passes, n, d) of the last scale's crops."""

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import torch
 
+from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
 from ..models.record import parse_record
 from ..networks.folding import folded
@@ -31,6 +32,9 @@ class MultiscaleLocNetDetector(Detector):
         where = f"model {bundle.card.name}"
         settings = parse_record(MultiscaleLocNetSettings, bundle.card.network, f"{where}: network")
         inference = parse_record(MultiscaleLocNetInference, bundle.card.inference, f"{where}: inference")
+        if inference.prior_rounds and bundle.card.shape_model is None:
+            message = f"{where}: it has no shape model to weigh what it sees by; set prior_rounds to 0."
+            raise LandmarkDetectionError(message)
         try:
             weights = dataclasses.replace(bundle, tensors=folded(bundle.tensors))
         except KeyError as error:
@@ -43,7 +47,7 @@ class MultiscaleLocNetDetector(Detector):
             device=device,
             memory_format=torch.channels_last if bundle.card.dimension == 2 else torch.channels_last_3d,
         )
-        self._search = LocNetSearch(networks, settings, inference)
+        self._search = LocNetSearch(networks, settings, inference, bundle.card.shape_model)
 
     def _locate(
         self,

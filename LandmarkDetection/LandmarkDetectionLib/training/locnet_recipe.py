@@ -48,7 +48,7 @@ _SHORT = {
     "augmentation": _POSE_AND_LOOK,
     "network": {"pooling": [4, 2, 1], "heatmap": "softmax", "is_normalised": True},
     # Networks taught by small crops sense their borders: passes that share a heatmap cost them half a millimetre.
-    "inference": {"passes": 10},
+    "inference": {"passes": 10, "prior_rounds": 3},
     "method": {"followed": 8, "least_weight": 0.2},
 }
 _SHORT_OPTIMISATION = {"batch_size": 1, "learning_rate": 3e-3}

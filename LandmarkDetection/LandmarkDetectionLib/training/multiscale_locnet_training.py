@@ -14,6 +14,7 @@ from ..detectors.locnet_scales import MultiscaleLocNetSettings
 from ..models.card import ModelCard
 from ..models.record import parse_record
 from ..networks.locnet import initialise_locnet
+from ..shape_model import ShapeModel
 from .cases import TrainingCase
 from .initial_weights import start_from
 from .job import TrainedModel, TrainingJob
@@ -27,8 +28,7 @@ from .pool import CasePool
 
 def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
     """Train the networks of all scales together."""
-    job = dataclasses.replace(job, card=_with_crop_size(job.card))
-    card, choices, optimisation = job.card, job.recipe.method, job.recipe.optimisation
+    card, choices, optimisation = _with_crop_size(job.card), job.recipe.method, job.recipe.optimisation
     settings = parse_record(MultiscaleLocNetSettings, card.network, "network settings")
     pool = CasePool(
         job.cases,
@@ -46,6 +46,7 @@ def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
         renew_every=optimisation.renew_every,
         seed=job.seed,
     )
+    card = _with_shape_model(card, pool)
     learner = MultiscaleLocNetLearner(card, settings, _networks(job, settings), samples, choices)
     error_mm = fit(job, learner)
     return TrainedModel(card, learner.tensors(), error_mm)
@@ -54,6 +55,20 @@ def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
 def _with_crop_size(card: ModelCard) -> ModelCard:
     """A card whose recipe may leave the size of the crops open; they hold about as many voxels in 2D as in 3D then."""
     return dataclasses.replace(card, network={"crop_size": _CROP_SIZES[card.dimension], **card.network})
+
+
+def _with_shape_model(card: ModelCard, pool: CasePool) -> ModelCard:
+    """A card whose detector knows how the landmarks lie to each other, if it asks for that and the cases can tell."""
+    if not card.inference.get("prior_rounds") or card.shape_model is not None:
+        return card
+    shapes_mm = pool.shapes_mm().numpy()
+    if len(card.landmarks) > 1 and len(shapes_mm) >= _LEAST_SHAPES:
+        return dataclasses.replace(card, shape_model=ShapeModel.fit(shapes_mm, _EXPLAINED_VARIANCE))
+    return dataclasses.replace(card, inference={**card.inference, "prior_rounds": 0})
+
+
+_LEAST_SHAPES = 3
+_EXPLAINED_VARIANCE = 0.999
 
 
 def _networks(job: TrainingJob, settings: MultiscaleLocNetSettings) -> nn.ModuleList:
