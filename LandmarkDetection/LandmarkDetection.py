@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import qt
@@ -13,7 +14,7 @@ import vtk
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode, vtkMRMLSliceNode
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -94,7 +95,7 @@ class LandmarkDetectionParameterNode:
     secondOpinions: str = ""  # noqa: N815 - parameters are named as in Slicer
     device: Device = Device.AUTO
     options: str = ""
-    seed: int = 0
+    seed: Annotated[int, WithinRange(0, 999_999)] = 0
     landmarks: vtkMRMLMarkupsFiducialNode
     ellipsoids: bool = False
     plane: str = ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from slicer import vtkMRMLMarkupsFiducialNode, vtkMRMLScalarVolumeNode
-from slicer.parameterNodeWrapper import parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 
 from LandmarkDetectionLib.training_setup import TrainingSetup
 from LandmarkDetectionWidgets.device import Device
@@ -30,7 +32,7 @@ class LandmarkTrainingParameterNode:
     model_name: str = ""
     device: Device = Device.AUTO
     config: str = ""
-    folds: int = 1
+    folds: Annotated[int, WithinRange(1, 20)] = 1
     plot: Plot = Plot.ERROR
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Annotated
 
 import numpy as np
 import pytest
@@ -102,6 +103,25 @@ def test_values_live_on_the_parameter_node(testbed, scene):
     assert parameters.parameterNode.GetNodeReference("volume") is volume
     scene.RemoveNode(volume)
     assert parameters.volume is None
+
+
+def test_the_range_of_a_spin_box_is_that_of_its_parameter_and_not_of_the_ui_file(testbed, scene):
+    import qt
+    from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
+
+    described = {"limited": Annotated[int, WithinRange(1, 20)], "free": int}
+    wrapped = parameterNodeWrapper(type("Parameters", (), {"__annotations__": described, "limited": 1, "free": 1}))
+    parameters = wrapped(scene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    boxes = {}
+    for name in ("limited", "free"):
+        boxes[name] = qt.QSpinBox()
+        boxes[name].setRange(0, 99)
+        boxes[name].setProperty("SlicerParameterName", name)
+    parameters.connectGui(SimpleNamespace(**boxes))
+    assert (boxes["limited"].minimum, boxes["limited"].maximum) == (1, 20)
+    assert (boxes["free"].minimum, boxes["free"].maximum) == (-(2**31), 2**31 - 1)
+    with pytest.raises(ValueError, match="within range"):
+        parameters.limited = 21
 
 
 class TestStandInOfTheParameterNode:

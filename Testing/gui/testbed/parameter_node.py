@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import typing
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, get_args, get_origin
 
 import slicer
 import vtk
@@ -16,9 +17,26 @@ from .mrml_widgets import qMRMLNodeComboBox
 _TEXT_TYPES: dict[type, Callable[[str], Any]] = {str: str, int: int, float: float, bool: lambda text: text == "True"}
 
 
+@dataclass(frozen=True)
+class WithinRange:
+    """Annotation of a number: the smallest and the largest it may be."""
+
+    minimum: int
+    maximum: int
+
+    def validate(self, value: int) -> None:
+        if not self.minimum <= value <= self.maximum:
+            message = f"Value must be within range [{self.minimum}, {self.maximum}], is {value}"
+            raise ValueError(message)
+
+
+_ANY_WHOLE_NUMBER = WithinRange(-(2**31), 2**31 - 1)
+"""Where nothing is said, in Slicer too, whatever the .ui file says."""
+
+
 def parameterNodeWrapper(described: type) -> type:
     """Class decorator: every annotated name becomes a property that lives on the wrapped MRML node."""
-    annotations = typing.get_type_hints(described)
+    annotations = typing.get_type_hints(described, include_extras=True)
     described._parameters = {
         name: _Parameter(name, kind, getattr(described, name, None)) for name, kind in annotations.items()
     }
@@ -30,7 +48,9 @@ def parameterNodeWrapper(described: type) -> type:
 class _Parameter:
     """How one value is kept: nodes as references, all else as text."""
 
-    def __init__(self, name: str, kind: type, default: Any) -> None:
+    def __init__(self, name: str, annotated: Any, default: Any) -> None:
+        kind, *extras = get_args(annotated) if get_origin(annotated) is Annotated else (annotated,)
+        self.range = next((extra for extra in extras if isinstance(extra, WithinRange)), _ANY_WHOLE_NUMBER)
         is_node = issubclass(kind, slicer.vtkMRMLNode)
         if not is_node and kind not in _TEXT_TYPES and not issubclass(kind, enum.Enum):
             message = f"no parameter can be of type {kind}"
@@ -51,6 +71,8 @@ class _Parameter:
         if not (value is None and self.is_node) and not isinstance(value, self.kind):
             message = f"{self.name} must be a {self.kind.__name__}, not {value!r}"
             raise TypeError(message)
+        if self.kind is int:
+            self.range.validate(value)
         if self.is_node:
             wrapper.parameterNode.SetNodeReferenceID(self.name, None if value is None else value.GetID())
         else:
@@ -88,7 +110,7 @@ class _ParameterNode:
         if unknown := named.keys() - self._parameters.keys():
             message = f"widgets are bound to parameters that do not exist: {sorted(unknown)}"
             raise ValueError(message)
-        bindings = {name: _Binding(widget, self._parameters[name].kind) for name, widget in named.items()}
+        bindings = {name: _Binding(widget, self._parameters[name]) for name, widget in named.items()}
         for name, binding in bindings.items():
             binding.show(getattr(self, name))
             binding.on_change(lambda name=name, binding=binding: self._take(name, binding))
@@ -120,8 +142,11 @@ class _ParameterNode:
 class _Binding:
     """One widget as the editor of one value."""
 
-    def __init__(self, widget: QWidget, kind: type) -> None:
+    def __init__(self, widget: QWidget, parameter: _Parameter) -> None:
+        kind = parameter.kind
         self._widget = widget
+        if isinstance(widget, QSpinBox):
+            widget.setRange(parameter.range.minimum, parameter.range.maximum)
         self._choices = list(kind) if issubclass(kind, enum.Enum) else []
         self._changed = self._signal_of(widget, kind)
         self._slot: Callable[[], None] | None = None

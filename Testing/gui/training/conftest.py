@@ -29,8 +29,8 @@ def training_module(testbed: Testbed, module: ModuleType, repository_root: Path,
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The user's folder of models; trainings lie beside it."""
+def store(tmp_path_factory: pytest.TempPathFactory, testbed: Testbed) -> Path:
+    """The user's folder of models, for each application one; trainings lie beside it."""
     return tmp_path_factory.mktemp("user") / "models"
 
 
