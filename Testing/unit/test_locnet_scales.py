@@ -150,4 +150,4 @@ def test_masses_are_probabilities_over_the_voxels_and_even_where_nothing_is_seen
     assert masses[0, 1, 2, 3] > 0.99
     torch.testing.assert_close(masses[1], torch.full((4, 6, 5), 1 / 120))
     voxel = torch.tensor([1, 2, 3]) * 2 + 0.5
-    torch.testing.assert_close(sighting.voxels.view(4, 6, 5, 3)[1, 2, 3], voxel)
+    torch.testing.assert_close(sighting.voxels.view(2, 4, 6, 5, 3)[:, 1, 2, 3], voxel.expand(2, 3))

@@ -32,7 +32,8 @@ def mass_at(*peaks_mm: float) -> np.ndarray:
 
 def weighed(masses, rounds=3) -> np.ndarray:
     prior = ShapePrior.of(column(), 3, tolerance_mm=2.0)
-    return prior.weighed(np.stack(masses), VOXELS_MM, rounds)[:, 0]
+    voxels_mm = np.broadcast_to(VOXELS_MM, (len(masses), *VOXELS_MM.shape))
+    return prior.weighed(np.stack(masses), voxels_mm, rounds)[:, 0]
 
 
 @given(st.floats(2.0, 15.0))

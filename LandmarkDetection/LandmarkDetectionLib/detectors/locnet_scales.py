@@ -146,10 +146,10 @@ class Sighting:
 
     @property
     def voxels(self) -> Tensor:
-        """Positions (voxels, d) of the voxels of a whole image on the model's grid, in array order."""
+        """Positions (points, voxels, d) of what the network sees on the model's grid, in array order."""
         sides = self.channels.shape[1:]
         indices = torch.cartesian_prod(*(torch.arange(side, device=self.channels.device) for side in sides))
-        return self.scale.on_grid(indices.to(self.channels.dtype))
+        return self.scale.on_grid(indices + self.firsts[:, None])
 
     def masses(self, network: LocNet) -> Tensor:
         """Probabilities (points, voxels) of where the landmark is; evenly spread as far as it may be nowhere."""

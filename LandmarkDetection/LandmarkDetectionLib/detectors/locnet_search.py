@@ -34,9 +34,9 @@ class MultiscaleLocNetInference:
         last_scale: whether every pass calls the last network, as published, or all share what it makes of one crop that
             holds all of theirs. Features near the border of a crop know what lies beyond it then, so that the results
             differ.
-        prior_rounds: how often what the coarsest scale sees of each landmark is weighed by where the card's shape model
-            expects it, given the others. The paper has no such prior, and one model a landmark; without it, networks
-            may take one of several look-alikes, such as vertebrae, for the other.
+        prior_rounds: how often what a scale sees of each landmark is weighed by where the card's shape model expects
+            it, given the others; not at the last scale, unless there is no other. The paper has no such prior, and one
+            model a landmark; without it, networks may take one of several look-alikes, such as vertebrae, for another.
     """
 
     passes: int = 50
@@ -116,12 +116,13 @@ class LocNetSearch:
         with torch.inference_mode():
             before_call(0)
             whole = coarse_sighting(self.networks[0], scales[0])
-            found = self._agreed(whole, spacing_mm)[None], whole.presence_logits[None]
+            found = self._agreed([whole], spacing_mm)
             path, logits = [found[0][0]], [found[1][0]]
             for index in range(1, len(scales)):
                 estimates = path[-1][None]
                 if index < len(scales) - 1:
-                    found = self._refined(index, scales[index], estimates, before_call)
+                    looks = self._looks(index, scales[index], estimates, before_call)
+                    found = self._agreed([sighting for _, sighting in looks], spacing_mm)
                 else:
                     found = self._last(
                         scales[index], estimates, self._shifts(spacing_mm, path[-1], generator), before_call
@@ -130,16 +131,18 @@ class LocNetSearch:
                 logits.append(found[1].mean(0))
         return Sightings(*(_to_numpy(values) for values in (found[0], torch.stack(path), torch.stack(logits))))
 
-    def _agreed(self, whole: Sighting, spacing_mm: FloatArray) -> Tensor:
-        """Positions (n, d) that the coarsest scale finds, each weighed by the others if a prior is asked for."""
-        if self._shape_model is None or self.inference.prior_rounds == 0:
-            return whole.positions
-        voxel_mm = spacing_mm * self.settings.pooling[0]
-        prior = ShapePrior.of(self._shape_model, len(spacing_mm), tolerance_mm=voxel_mm.mean() / 2)
-        places_mm = _to_numpy(whole.voxels) * spacing_mm
-        masses = _to_numpy(whole.masses(self.networks[0]))
-        found_mm = prior.weighed(masses, places_mm, self.inference.prior_rounds)
-        return torch.as_tensor(found_mm / spacing_mm, dtype=whole.positions.dtype, device=whole.positions.device)
+    def _agreed(self, sightings: Sequence[Sighting], spacing_mm: FloatArray) -> tuple[Tensor, Tensor]:
+        """Positions (1, n, d) that a scale finds, weighed by the others if there is a prior, and presence logits."""
+        positions = torch.cat([sighting.positions for sighting in sightings])
+        logits = torch.cat([sighting.presence_logits for sighting in sightings])
+        if self._shape_model is not None and self.inference.prior_rounds > 0:
+            tolerance_mm = (spacing_mm * self.settings.pooling[0]).mean() / 2
+            prior = ShapePrior.of(self._shape_model, len(spacing_mm), tolerance_mm)
+            masses = np.concatenate([_to_numpy(sighting.masses(self.networks[0])) for sighting in sightings])
+            places_mm = np.concatenate([_to_numpy(sighting.voxels) for sighting in sightings]) * spacing_mm
+            found_mm = prior.weighed(masses, places_mm, self.inference.prior_rounds)
+            positions = torch.as_tensor(found_mm / spacing_mm, dtype=positions.dtype, device=positions.device)
+        return positions[None], logits[None]
 
     def _shifts(self, spacing_mm: FloatArray, estimates: Tensor, generator: np.random.Generator) -> Tensor:
         """Shifts (passes, n, d) of the last scale's crops."""
@@ -159,19 +162,25 @@ class LocNetSearch:
     def _refined(
         self, index: int, scale: ScaleImages, estimates: Tensor, before_call: Callable[..., None]
     ) -> tuple[Tensor, Tensor]:
-        """Positions and presence logits (passes, n) that a scale finds around estimates (passes, n, d), by batches."""
+        """Positions and presence logits (passes, n) that a scale finds around estimates (passes, n, d)."""
+        found = torch.empty_like(estimates.flatten(0, 1))
+        logits = torch.empty_like(found[:, 0])
+        for part, sighting in self._looks(index, scale, estimates, before_call):
+            found[part], logits[part] = sighting.positions, sighting.presence_logits
+        return found.view_as(estimates), logits.view(estimates.shape[:2])
+
+    def _looks(
+        self, index: int, scale: ScaleImages, estimates: Tensor, before_call: Callable[..., None]
+    ) -> Iterator[tuple[slice, Sighting]]:
+        """What a scale sees around estimates (passes, n, d), and which of these, pass after pass, by batches."""
         passes, count, axes = estimates.shape
         around, size = estimates.flatten(0, 1), self.settings.crop_size
         landmarks = torch.arange(count, device=estimates.device).repeat(passes)
         cases = torch.zeros_like(landmarks)
-        found, logits = torch.empty_like(around), torch.empty_like(around[:, 0])
         for part in _batches(len(around), size**axes):
             before_call(index, part.start / len(around))
-            sighting = refined_sighting(
-                self.networks[index], scale, cases[part], landmarks[part], around[part], crop_size=size
-            )
-            found[part], logits[part] = sighting.positions, sighting.presence_logits
-        return found.view_as(estimates), logits.view(passes, count)
+            own = cases[part], landmarks[part], around[part]
+            yield part, refined_sighting(self.networks[index], scale, *own, crop_size=size)
 
     def _shared(
         self, scale: ScaleImages, estimates: Tensor, shifts: Tensor, before_call: Callable[..., None]

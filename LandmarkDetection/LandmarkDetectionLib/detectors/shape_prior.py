@@ -43,19 +43,19 @@ class ShapePrior:
 
         Args:
             masses: (n, voxels), each of sum 1.
-            positions_mm: (voxels, d) of the voxels, in array order.
+            positions_mm: (n, voxels, d) of the voxels, in array order.
             rounds: in which every landmark has its turn.
         """
-        means = masses @ positions_mm
-        covariances = np.stack([_covariance(*pair, positions_mm) for pair in zip(masses, means, strict=True)])
+        means = np.einsum("nv,nvd->nd", masses, positions_mm)
+        covariances = np.stack(list(map(_covariance, masses, means, positions_mm)))
         for index in [*range(len(masses))] * rounds:
             expected_mm, covariance_mm2 = self._expected(index, means, covariances)
-            offsets = positions_mm - expected_mm
+            offsets = positions_mm[index] - expected_mm
             distances = np.einsum("va,ab,vb->v", offsets, np.linalg.inv(covariance_mm2), offsets)
             mass = masses[index] * np.exp(-0.5 * (distances - distances.min()))
             mass /= mass.sum()
-            means[index] = mass @ positions_mm
-            covariances[index] = _covariance(mass, means[index], positions_mm)
+            means[index] = mass @ positions_mm[index]
+            covariances[index] = _covariance(mass, means[index], positions_mm[index])
         return means
 
     def _expected(self, index: int, means_mm: FloatArray, covariances_mm2: FloatArray) -> tuple[FloatArray, FloatArray]:
