@@ -33,6 +33,8 @@ def case_text(result: CaseResult) -> str:
     if result.measurements:
         rows = [(measurement.name, measured(measurement)) for measurement in result.measurements]
         parts.append(text_table(("measurement", "value"), rows, texts=2))
+    if all(mark.radius90_mm is None for mark in detection.landmarks):
+        parts.append("Spread and ± are the model's own guess: it is not calibrated, and may err by much more.")
     parts += [f"Note: {note}" for note in result.notes]
     return "\n\n".join(parts)
 
@@ -48,7 +50,7 @@ def case_line(result: CaseResult) -> str:
     review = [mark.label for mark in detection.landmarks if mark.needs_review]
     if review:
         line += f", to review: {', '.join(review)}"
-    notes = f", {len(result.notes)} notes" if result.notes else ""
+    notes = {0: "", 1: ", 1 note"}.get(len(result.notes), f", {len(result.notes)} notes")
     return f"{line}, {detection.seconds:.2f} s on {detection.device}{notes}"
 
 

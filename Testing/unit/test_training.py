@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import signal
 import subprocess
 import sys
@@ -95,8 +96,14 @@ def test_trained_bundle_finds_the_landmarks_of_new_cases(trained, method, dimens
 def test_bundle_tells_the_validation_error_of_the_very_weights_it_holds(trained, datasets, method, dimension):
     bundle = load_bundle(trained[method, dimension])
     validation = CaseReader(Dataset.load(datasets[dimension])).split("validation")
-    noted = float(bundle.card.training.notes.removesuffix(" mm.").split()[-1])
+    noted, of_mean_position = map(float, re.findall(r"([\d.]+) mm", bundle.card.training.notes))
     assert mean_error_mm(bundle, validation, "cpu") == pytest.approx(noted, rel=0.1)
+    learnt_from = CaseReader(Dataset.load(datasets[dimension])).split("train")
+    positions, truths = (
+        np.array([case.landmarks.to_array(LABELS) for case in cases]) for cases in (learnt_from, validation)
+    )
+    errors_mm = np.linalg.norm(truths - positions.mean(axis=0), axis=-1)
+    assert of_mean_position == pytest.approx(errors_mm.mean(), abs=0.01)
     assert "3 validation cases" in bundle.card.training.notes
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..detectors.pose import PoseTemplate
 from ..detectors.registry import load_detector
+from ..evaluation.baselines import mean_position_baseline
 from ..evaluation.metrics import error_table
 from ..landmarks import LandmarkSet
 from ..models.bundle import ModelBundle
@@ -76,3 +77,10 @@ def mean_error_mm(bundle: ModelBundle, cases: Sequence[TrainingCase], device: st
     truths = [case.landmarks for case in cases]
     errors = error_table(truths, predictions, bundle.card.labels, bundle.card.interchangeable)
     return float(np.nanmean(errors.errors_mm))
+
+
+def mean_position_error_mm(cases: Sequence[TrainingCase], others: Sequence[TrainingCase], card: ModelCard) -> float:
+    """Mean radial error over other cases of the mean positions in some, which a model must beat."""
+    truths = [case.landmarks for case in others]
+    predictions = mean_position_baseline([case.landmarks for case in cases], truths)
+    return float(np.nanmean(error_table(truths, predictions, card.labels, card.interchangeable).errors_mm))

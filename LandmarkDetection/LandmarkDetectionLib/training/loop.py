@@ -82,7 +82,7 @@ class Loop:
             )
         if trainer.global_step < self._optimisation.steps and self._ranks.is_first:
             _log.warning(
-                "The limit of %g minutes ended the training after %d of %d steps.",
+                "The time limit (%g min) ended the training after %d of %d steps.",
                 self._optimisation.minutes,
                 trainer.global_step,
                 self._optimisation.steps,

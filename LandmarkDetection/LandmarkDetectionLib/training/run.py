@@ -31,7 +31,7 @@ from .cases import CaseReader, TrainingCase
 from .cross_report import calibration_of, write_cross_validation
 from .cross_validation import folds_begun, forget_folds, plan_folds, run_folds
 from .folds import Fold
-from .job import TrainingJob
+from .job import TrainingJob, mean_position_error_mm
 from .method import TrainingMethod
 from .pose_template import pose_template, posed
 from .ranks import Ranks, all_ranks, check_devices
@@ -189,7 +189,8 @@ class _Plan:
             trained = self.method.train(job)
         notes = (
             f"Mean error on the {len(job.validation)} validation cases that chose the weights: "
-            f"{trained.validation_error_mm:.2f} mm."
+            f"{trained.validation_error_mm:.2f} mm; of the mean position of the training cases, which sees no image: "
+            f"{mean_position_error_mm(job.cases, job.validation, trained.card):.2f} mm."
         )
         training = dataclasses.replace(trained.card.training, notes=notes)
         card = dataclasses.replace(trained.card, training=training, calibration=calibration)
