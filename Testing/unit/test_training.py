@@ -347,6 +347,15 @@ def test_cases_that_lack_landmarks_are_used_for_what_they_have(run, tmp_path, me
     assert "nan" not in bundle.card.training.notes
 
 
+@pytest.mark.parametrize(("split", "wanting"), [({}, "train"), ({"train": ["case0"]}, "validation")])
+def test_a_dataset_that_is_not_divided_is_refused_before_it_is_read(run, tmp_path, split, wanting):
+    dataset = write_blob_dataset(tmp_path / "undivided")
+    write_description(dataset, split=split)
+    (dataset / "volumes" / "case0.nii.gz").write_bytes(b"no image")
+    with pytest.raises(LandmarkDetectionError, match=f'as "{wanting}" under "split"'):
+        run(dataset=dataset)
+
+
 def test_label_that_a_split_lacks_altogether_is_refused(run, tmp_path):
     missing = {f"case{seed}": ["dim"] for seed in (8, 9, 10)}
     dataset = write_blob_dataset(tmp_path / "gaps", missing=missing)
@@ -376,13 +385,6 @@ def test_output_that_holds_something_else_is_refused_before_anything_is_read(tmp
     with pytest.raises(LandmarkDetectionError, match=r"chapter1\.tex, which is no part of a model bundle"):
         train(dataset, "pin", tmp_path / "thesis", preset="quick", device="cpu")
     assert not (tmp_path / "thesis.training").exists()
-
-
-def test_dataset_without_validation_cases_is_refused(run, tmp_path):
-    dataset = write_blob_dataset(tmp_path / "dataset")
-    write_description(dataset, split={"train": ["case0", "case1", "case2"]})
-    with pytest.raises(LandmarkDetectionError, match='no split "validation"'):
-        run(dataset=dataset)
 
 
 def test_method_without_a_training_is_refused(datasets, tmp_path):

@@ -146,6 +146,7 @@ class _Plan:
         recipe = load_recipe(method, request.preset, request.config)
         device = resolve_device(request.device)
         dataset = Dataset.load(request.dataset)
+        _check_is_divided(dataset)
         initial = None if request.init_from is None else load_bundle(request.init_from)
         if initial is not None:
             _check_same_task(initial, request.method, dataset)
@@ -325,6 +326,18 @@ def _work_folder(request: TrainingRequest) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             work.rmdir()
+
+
+def _check_is_divided(dataset: Dataset) -> None:
+    """Before any image is read."""
+    purposes = {"train": "are to learn from", "validation": "choose the best weights"}
+    for name, purpose in purposes.items():
+        if not (dataset.splits or {}).get(name):
+            message = (
+                f'{dataset.path}: it does not say which cases {purpose}; name them as "{name}" under "split" in its '
+                "dataset.json."
+            )
+            raise LandmarkDetectionError(message)
 
 
 def _check_every_landmark_occurs(dataset: Dataset, cases: Sequence[TrainingCase], where: str) -> None:
