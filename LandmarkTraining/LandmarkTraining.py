@@ -6,6 +6,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import slicer
@@ -344,22 +345,18 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
     )
 
     def setUp(self) -> None:
-        """Start from an empty scene, with models and trainings of its own."""
+        """Start from an empty scene."""
         slicer.mrmlScene.Clear()
-        self._folder = tempfile.TemporaryDirectory()
-        self._models = os.environ.get(MODELS_FOLDER_VARIABLE)
-        os.environ[MODELS_FOLDER_VARIABLE] = str(Path(self._folder.name) / "models")
-
-    def tearDown(self) -> None:
-        """Leave no file behind."""
-        os.environ.pop(MODELS_FOLDER_VARIABLE)
-        if self._models is not None:
-            os.environ[MODELS_FOLDER_VARIABLE] = self._models
-        self._folder.cleanup()
 
     def test_a_model_is_trained_on_the_scene_evaluated_and_used(self) -> None:
         """From volumes with landmarks in the scene to landmarks found by a model that learned from them."""
-        logic, folder = LandmarkTrainingLogic(), Path(self._folder.name)
+        # Slicer does not tear down a test that failed, after which the user's own models must be there again.
+        with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, {MODELS_FOLDER_VARIABLE: f"{name}/models"}):
+            self._train_evaluate_and_detect(Path(name))
+        self.delayDisplay("Test passed")
+
+    def _train_evaluate_and_detect(self, folder: Path) -> None:
+        logic = LandmarkTrainingLogic()
         blobs = [self._add_blobs(seed) for seed in range(self._CASES)]
         assert len(logic.add_all_cases(folder / "blobs")) == self._CASES
         assert set(divide_cases(folder / "blobs")) == {"train", "validation", "test"}
@@ -378,7 +375,6 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
         errors_mm = [np.linalg.norm(one.position_ras - place) for one, place in zip(found, truth, strict=True)]
         assert np.mean(errors_mm) < self._LARGEST_MEAN_ERROR_MM, f"{np.mean(errors_mm):.1f} mm off"
         assert (setup.report_folder / "index.html").exists()
-        self.delayDisplay("Test passed")
 
     def _add_blobs(self, seed: int) -> tuple[vtkMRMLScalarVolumeNode, np.ndarray]:
         """A volume with two bright spots, whose places (2, 3) are in a list of landmarks, in the scene."""

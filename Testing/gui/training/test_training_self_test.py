@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 import pytest
 import slicer
 
 from LandmarkDetectionLib.detectors.base import Detector
 from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.models.registry import MODELS_FOLDER_VARIABLE
 
 pytestmark = pytest.mark.usefixtures("scene", "training_module")
 
@@ -27,8 +29,10 @@ def test_it_fails_with_a_broken_detector(monkeypatch):
         return dataclasses.replace(detection, landmarks=tuple(moved))
 
     monkeypatch.setattr(Detector, "detect", detect_elsewhere)
+    monkeypatch.setenv(MODELS_FOLDER_VARIABLE, "the user's own")
     with pytest.raises(AssertionError, match="mm off"):
         slicer.selfTests["LandmarkTraining"](msec=0)
+    assert os.environ[MODELS_FOLDER_VARIABLE] == "the user's own"
 
 
 def test_it_fails_where_nothing_is_trained(training_module, monkeypatch):
