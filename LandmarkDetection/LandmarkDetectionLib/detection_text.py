@@ -33,7 +33,7 @@ def case_text(result: CaseResult) -> str:
     if result.measurements:
         rows = [(measurement.name, measured(measurement)) for measurement in result.measurements]
         parts.append(text_table(("measurement", "value"), rows, texts=2))
-    if all(mark.radius90_mm is None for mark in detection.landmarks):
+    if not detection.is_calibrated:
         parts.append("Spread and ± are the model's own guess: it is not calibrated, and may err by much more.")
     parts += [f"Note: {note}" for note in result.notes]
     return "\n\n".join(parts)

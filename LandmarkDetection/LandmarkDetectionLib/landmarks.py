@@ -184,6 +184,12 @@ class Detection:
         return tuple(self.model_name.split(MODELS_SEPARATOR))
 
     @property
+    def models(self) -> tuple[tuple[str, str, str], ...]:
+        """Name, version and SHA-256 of the weights of every model that took part."""
+        joined = self.model_name, self.model_version, self.weights_sha256
+        return tuple(zip(*(text.split(MODELS_SEPARATOR) for text in joined), strict=True))
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Labels in the model's order."""
         return tuple(landmark.label for landmark in self.landmarks)
@@ -192,6 +198,11 @@ class Detection:
         if label not in self.labels:
             raise KeyError(label)
         return self.landmarks[self.labels.index(label)]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether its uncertainties were measured against errors; if not, they are the model's own guess."""
+        return any(landmark.radius90_mm is not None for landmark in self.landmarks)
 
     @property
     def landmark_set(self) -> LandmarkSet:

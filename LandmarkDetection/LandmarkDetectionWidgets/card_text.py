@@ -1,9 +1,10 @@
-"""What the panel says about a model."""
+"""What the panel says about a model, and how far what it says of itself can be trusted."""
 
 from __future__ import annotations
 
 from slicer.i18n import tr as _
 
+from LandmarkDetectionLib.landmarks import Detection
 from LandmarkDetectionLib.models.card import ModelCard
 
 
@@ -36,3 +37,10 @@ def card_details(card: ModelCard) -> str:
         card.not_a_medical_device,
     ]
     return "\n".join(filter(None, lines))
+
+
+def calibration_note(detection: Detection | None) -> str:
+    """What to know about a detection's uncertainties; empty if they are calibrated, or there is no detection."""
+    if detection is None or detection.is_calibrated:
+        return ""
+    return _("± is the model's own guess: it is not calibrated, and may err by much more.")

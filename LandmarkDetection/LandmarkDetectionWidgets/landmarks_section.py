@@ -13,6 +13,7 @@ from slicer.i18n import tr as _
 from LandmarkDetectionLib.landmarks import DetectedLandmark, Doubt
 from LandmarkDetectionLib.review import LandmarkState, ReviewedLandmark, uncertainty_mm
 
+from .card_text import calibration_note
 from .shown_landmarks import ShownLandmarks
 from .table_cells import set_cell, set_up_table
 
@@ -36,11 +37,17 @@ class LandmarksSection:
 
     def __init__(self, ui: Any, shown: ShownLandmarks, on_row_changed: Callable[[], None]) -> None:
         self._table = ui.landmarksTable
+        self._calibration_label = ui.calibrationLabel
         self._shown = shown
         self._on_row_changed = on_row_changed
         self._rows: list[tuple] = []
         headers = [_("Landmark"), _("Presence"), _("± mm"), "R", "A", "S", _("State")]
         set_up_table(self._table, headers)
+        for column, meaning in (
+            (1, _("How likely the volume shows the landmark, as the model sees it.")),
+            (2, _("How far from the truth the landmark may be, as the model sees it.")),
+        ):
+            self._table.horizontalHeaderItem(column).setToolTip(meaning)
         self._table.horizontalHeader().setMinimumSectionSize(36)
         self._table.horizontalHeader().setSectionResizeMode(0, qt.QHeaderView.Stretch)
         self._table.currentCellChanged.connect(self._on_row_chosen)
@@ -61,6 +68,9 @@ class LandmarksSection:
 
     def _fill(self) -> None:
         landmarks = self._shown.landmarks
+        note = calibration_note(self._shown.detection)
+        self._calibration_label.setText(note)
+        self._calibration_label.setVisible(bool(note))
         if len(landmarks) != len(self._rows):
             self._rows = [()] * len(landmarks)
             self._table.setRowCount(len(landmarks))

@@ -10,6 +10,7 @@ from LandmarkDetectionLib.detection_text import measured
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.measurements import MeasurementDefinition, measure_landmarks
 
+from .card_text import calibration_note
 from .shown_landmarks import ShownLandmarks
 from .table_cells import fit_height, set_cell, set_up_table
 
@@ -35,12 +36,9 @@ class MeasurementsSection:
         card = self._shown.card
         definitions = () if card is None else card.measurements
         self._table.setVisible(bool(definitions))
-        self._label.setVisible(not definitions)
-        self._label.setText(
-            _("Detect landmarks first.")
-            if self._shown.detection is None
-            else _("The model of these landmarks defines no measurement.")
-        )
+        note = self._note()
+        self._label.setText(note)
+        self._label.setVisible(bool(note))
         self._table.setRowCount(len(definitions))
         fit_height(self._table)
         covariances = {}
@@ -53,6 +51,13 @@ class MeasurementsSection:
             for column, text in enumerate((definition.name, value)):
                 item = set_cell(self._table, row, column, text)
                 item.setToolTip(definition.description if column == 0 else hint)
+
+    def _note(self) -> str:
+        if self._shown.detection is None:
+            return _("Detect landmarks first.")
+        if self._shown.card is None or not self._shown.card.measurements:
+            return _("The model of these landmarks defines no measurement.")
+        return calibration_note(self._shown.detection)
 
     def _value(self, definition: MeasurementDefinition, covariances: dict) -> tuple[str, str]:
         """What the table shows for a measurement, and what it says about it."""

@@ -49,12 +49,16 @@ def module(testbed: Testbed, repository_root: Path) -> ModuleType:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The user's folder of imported models.
 
-    "tiny"; "tiny-endless", whose detection never ends; "tiny-restricted", for research alone, which measures.
+    "tiny"; "tiny-endless", whose detection never ends; "tiny-restricted", for research alone, which measures;
+    "tiny-uncalibrated", which measures too.
     """
     folder = tmp_path_factory.mktemp("models")
     write_tiny_bundle(folder)
     bundle = load_bundle(write_tiny_bundle(folder, "tiny-restricted"))
     card = dataclasses.replace(bundle.card, badge="research use only", measurements=MEASUREMENTS)
+    save_bundle(bundle.folder, card, bundle.tensors)
+    bundle = load_bundle(write_tiny_bundle(folder, "tiny-uncalibrated"))
+    card = dataclasses.replace(bundle.card, calibration=None, measurements=MEASUREMENTS)
     save_bundle(bundle.folder, card, bundle.tensors)
     write_tiny_bundle(folder, "tiny-endless", **ENDLESS)
     with pytest.MonkeyPatch.context() as patch:
@@ -104,5 +108,13 @@ def head(panel: object) -> slicer.vtkMRMLScalarVolumeNode:
 def detected(panel: object, head: object, module: ModuleType) -> slicer.vtkMRMLMarkupsFiducialNode:
     """The landmarks that "tiny" finds in "head", shown in the panel."""
     landmarks = module.LandmarkDetectionLogic().detect(head, "tiny", device="cpu")
+    panel.ui.landmarksSelector.setCurrentNode(landmarks)
+    return landmarks
+
+
+@pytest.fixture
+def uncalibrated(panel: object, head: object, module: ModuleType) -> slicer.vtkMRMLMarkupsFiducialNode:
+    """What a model that was never calibrated finds in "head", shown in the panel."""
+    landmarks = module.LandmarkDetectionLogic().detect(head, "tiny-uncalibrated", device="cpu")
     panel.ui.landmarksSelector.setCurrentNode(landmarks)
     return landmarks

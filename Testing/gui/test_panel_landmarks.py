@@ -28,6 +28,23 @@ def test_an_uncalibrated_landmark_shows_its_spread_and_says_so(panel, detected):
 
 def test_a_moved_point_is_corrected_in_the_table_too(panel, detected):
     detected.SetNthControlPointPositionWorld(2, (1.0, 2.0, 3.0))
+def test_a_model_that_was_never_calibrated_says_so_below_the_table(panel, uncalibrated):
+    assert panel.ui.calibrationLabel.visible
+    assert panel.ui.calibrationLabel.text == (
+        "± is the model's own guess: it is not calibrated, and may err by much more."
+    )
+
+
+def test_a_calibrated_model_leaves_that_out(panel, detected):
+    assert not panel.ui.calibrationLabel.visible
+
+
+def test_landmarks_of_a_person_are_not_said_to_be_uncalibrated(panel, uncalibrated):
+    by_hand = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "by hand")
+    panel.ui.landmarksSelector.setCurrentNode(by_hand)
+    assert not panel.ui.calibrationLabel.visible
+
+
     assert row(panel, 2)[3:] == ["1.0", "2.0", "3.0", "corrected"]
     assert row(panel, 2)[2] == "", "the model's uncertainty does not hold for it any more"
     assert row(panel, 1)[-1] == "predicted"

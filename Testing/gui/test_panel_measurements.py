@@ -31,6 +31,17 @@ def test_a_model_without_measurements_says_so(panel, detected):
     assert not panel.ui.measurementsTable.visible
 
 
+def test_where_the_model_was_never_calibrated_it_says_so_below_the_table(panel, uncalibrated):
+    assert panel.ui.measurementsTable.visible
+    assert panel.ui.measurementsLabel.visible
+    assert "not calibrated" in panel.ui.measurementsLabel.text
+
+
+def test_where_it_was_nothing_is_below_the_table(panel, measured):
+    assert panel.ui.measurementsTable.visible
+    assert not panel.ui.measurementsLabel.visible
+
+
 def test_each_has_a_name_a_value_and_its_uncertainty(panel, measured):
     assert panel.ui.measurementsTable.rowCount == 2
     assert cell(panel, 0, 0).text() == "AC-PC"
