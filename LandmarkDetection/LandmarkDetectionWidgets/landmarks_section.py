@@ -90,6 +90,7 @@ class LandmarksSection:
                 item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
         predicted = landmark.predicted
         self._table.item(index, 0).setToolTip("\n".join(filter(None, (landmark.label, description))))
+        self._table.item(index, 1).setToolTip(_presence_meaning(landmark))
         self._table.item(index, 2).setToolTip("" if predicted is None else _uncertainty_meaning(predicted))
         state = self._table.item(index, len(texts) - 1)
         state.setToolTip(_state_meaning(landmark))
@@ -110,11 +111,25 @@ def _texts(landmark: ReviewedLandmark, position: np.ndarray) -> tuple[str, ...]:
     predicted = landmark.predicted
     return (
         landmark.label,
-        "" if predicted is None else f"{predicted.presence:.2f}",
+        f"{predicted.presence:.2f}" if _is_presence_shown(landmark) else "",
         f"{uncertainty_mm(predicted):.1f}" if landmark.is_as_predicted else "",
         *(("", "", "") if landmark.position_ras is None else (f"{value:.1f}" for value in position)),
         _state_text(landmark.state),
     )
+
+
+def _is_presence_shown(landmark: ReviewedLandmark) -> bool:
+    """Whether nobody has decided otherwise: beside "missing", a person's word, the model's 1.00 would be a riddle."""
+    if landmark.predicted is None:
+        return False
+    return landmark.is_as_predicted or (landmark.predicted.missing and landmark.state is LandmarkState.MISSING)
+
+
+def _presence_meaning(landmark: ReviewedLandmark) -> str:
+    if landmark.predicted is None or _is_presence_shown(landmark):
+        return ""
+    text = _("The model gave it a presence of {presence:.2f}; a person has decided since.")
+    return text.format(presence=landmark.predicted.presence)
 
 
 def _uncertainty_meaning(predicted: DetectedLandmark) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import slicer
 
-from LandmarkDetectionLib.mrml import detection_of
+from LandmarkDetectionLib.mrml import detection_of, set_detection
 
 
 def row(panel, index):
@@ -26,8 +28,6 @@ def test_an_uncalibrated_landmark_shows_its_spread_and_says_so(panel, detected):
     assert "90 % probability" in panel.ui.landmarksTable.item(0, 2).toolTip()
 
 
-def test_a_moved_point_is_corrected_in_the_table_too(panel, detected):
-    detected.SetNthControlPointPositionWorld(2, (1.0, 2.0, 3.0))
 def test_a_model_that_was_never_calibrated_says_so_below_the_table(panel, uncalibrated):
     assert panel.ui.calibrationLabel.visible
     assert panel.ui.calibrationLabel.text == (
@@ -45,6 +45,8 @@ def test_landmarks_of_a_person_are_not_said_to_be_uncalibrated(panel, uncalibrat
     assert not panel.ui.calibrationLabel.visible
 
 
+def test_a_moved_point_is_corrected_in_the_table_too(panel, detected):
+    detected.SetNthControlPointPositionWorld(2, (1.0, 2.0, 3.0))
     assert row(panel, 2)[3:] == ["1.0", "2.0", "3.0", "corrected"]
     assert row(panel, 2)[2] == "", "the model's uncertainty does not hold for it any more"
     assert row(panel, 1)[-1] == "predicted"
@@ -53,6 +55,31 @@ def test_landmarks_of_a_person_are_not_said_to_be_uncalibrated(panel, uncalibrat
 def test_a_point_marked_missing_has_no_position(panel, detected):
     detected.SetNthControlPointPositionMissing(3)
     assert row(panel, 3)[3:] == ["", "", "", "missing"]
+
+
+def test_a_presence_that_a_person_has_overruled_is_not_shown_beside_the_person_s_word(panel, detected):
+    detected.SetNthControlPointPositionMissing(3)
+    assert row(panel, 3)[1] == ""
+    assert panel.ui.landmarksTable.item(3, 1).toolTip() == (
+        "The model gave it a presence of 1.00; a person has decided since."
+    )
+    panel.ui.landmarksTable.setCurrentCell(3, 0)
+    panel.ui.resetButton.click()
+    assert row(panel, 3)[1] == "1.00"
+    assert panel.ui.landmarksTable.item(3, 1).toolTip() == ""
+
+
+def test_the_presence_that_made_the_model_call_it_missing_stays_even_if_a_person_agrees(panel, head, module):
+    found = module.LandmarkDetectionLogic().detect(head, "tiny", device="cpu")
+    absent = dataclasses.replace(detection_of(found).landmarks[2], presence=0.04, missing=True)
+    detection = detection_of(found)
+    landmarks = (*detection.landmarks[:2], absent, *detection.landmarks[3:])
+    set_detection(found, dataclasses.replace(detection, landmarks=landmarks), head, {})
+    panel.ui.landmarksSelector.setCurrentNode(found)
+    assert row(panel, 2) == ["RE", "0.04", "", "", "", "", "missing"]
+    panel.ui.landmarksTable.setCurrentCell(2, 0)
+    panel.ui.acceptButton.click()
+    assert row(panel, 2)[1] == "0.04"
 
 
 def test_an_unset_point_of_the_model_is_missing_too(panel, detected):
