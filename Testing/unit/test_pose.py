@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import torch
 from blob_dataset import LABELS, RECIPE, blob_case, write_blob_dataset
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from LandmarkDetectionLib.detectors.pose import PoseTemplate, evenly_spread_rotations
 from LandmarkDetectionLib.detectors.registry import load_detector
+from LandmarkDetectionLib.detectors.weights import TEMPLATE
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.geometry import apply_affine, rigid_fit, rotation_matrix
 from LandmarkDetectionLib.landmarks import LandmarkSet
@@ -23,6 +25,7 @@ from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.training.cases import TrainingCase
 from LandmarkDetectionLib.training.pose_template import pose_template, posed
 from LandmarkDetectionLib.training.run import train
+from LandmarkDetectionLib.volume import Volume
 
 POSED = Preprocessing("RAS", (1.0,) * 3, low_percentile=50.0, high_percentile=100.0, pose_spacing_mm=1.0)
 coordinates = st.floats(-1, 1)
@@ -41,6 +44,23 @@ def case_of(seed: int, motion=None) -> TrainingCase:
     volume, landmarks = blob_case(seed)
     motion = np.eye(4) if motion is None else motion
     return TrainingCase(f"case{seed}", volume.moved(motion), landmarks.transformed(motion))
+
+
+def volume_of(voxels: np.ndarray, spacing_mm: float = 1.0) -> Volume:
+    return Volume(voxels, np.diag([spacing_mm, spacing_mm, spacing_mm, 1.0]), "odd")
+
+
+def set_threads(of_registration: int, of_search: int) -> None:
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(of_registration)
+    torch.set_num_threads(of_search)
+
+
+@pytest.fixture
+def use_threads():
+    """Sets how many threads look for a pose, for the length of a test."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads(), torch.get_num_threads()
+    yield lambda count: set_threads(count, count)
+    set_threads(*before)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +116,34 @@ class TestPose:
         with pytest.raises(LandmarkDetectionError, match="poor: fewer than three"):
             pose_template([case_of(1), poor], POSED)
 
+    def test_is_the_same_however_often_and_by_however_many_threads_it_is_sought(self, template, use_threads):
+        turned = case_of(7, motion_of((1, 2, 3), 100.0)).volume
+        use_threads(1)
+        first, again = template.pose_of(turned), template.pose_of(turned)
+        np.testing.assert_array_equal(again, first)
+        use_threads(2)
+        np.testing.assert_allclose(template.pose_of(turned), first, atol=1e-4)
+
+    @pytest.mark.parametrize("shape", [(2, 2, 2), (3, 3, 3), (1, 24, 24), (24, 3, 24), (24, 24, 2)])
+    def test_a_volume_too_thin_to_tell_how_it_lies_is_refused(self, template, shape):
+        voxels = np.random.default_rng(0).random(shape)
+        with pytest.raises(LandmarkDetectionError, match="odd: it is thinner than 4 voxels of 1 mm"):
+            template.pose_of(volume_of(voxels))
+
+    def test_a_volume_as_thin_as_can_be_has_a_pose(self, template):
+        pose = template.pose_of(volume_of(np.random.default_rng(0).random((4, 4, 4))))
+        np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-9)
+
+    def test_a_volume_that_is_dark_on_the_voxels_of_the_template_is_refused(self, template):
+        voxels = np.zeros((50, 50, 50))
+        voxels[20, 20, 20], voxels[30, 30, 30] = 50.0, 100.0
+        with pytest.raises(LandmarkDetectionError, match="odd: nothing in it is as large as a voxel of 1 mm"):
+            template.pose_of(volume_of(voxels, 0.2))
+
+    def test_a_volume_of_one_value_is_refused(self, template):
+        with pytest.raises(LandmarkDetectionError, match="odd: every voxel has the same value"):
+            template.pose_of(volume_of(np.full((9, 9, 9), 3.0)))
+
 
 @pytest.fixture(scope="module")
 def bundle_folder(tmp_path_factory):
@@ -126,6 +174,13 @@ class TestPosedModel:
         tensors = {name: tensor for name, tensor in bundle.tensors.items() if tensor.dtype != torch.uint8}
         with pytest.raises(LandmarkDetectionError, match="do not fit its card"):
             load_detector(dataclasses.replace(bundle, tensors=tensors), "cpu")
+
+    @pytest.mark.parametrize("shape", [(3, 24, 24), (24, 24, 24)])
+    def test_is_refused_with_a_template_that_shows_nothing(self, bundle_folder, shape):
+        bundle = load_bundle(bundle_folder)
+        template = torch.full(shape, 100 if 3 in shape else 0, dtype=torch.uint8)
+        with pytest.raises(LandmarkDetectionError, match="do not fit its card"):
+            load_detector(dataclasses.replace(bundle, tensors={**bundle.tensors, TEMPLATE: template}), "cpu")
 
     def test_pictures_have_no_pose(self, bundle_folder):
         data = load_bundle(bundle_folder).card.to_json()

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import grid_sample
 
+from ..errors import LandmarkDetectionError
 from ..geometry import RAS_TO_LPS, FloatArray, apply_affine
 from ..models.bundle import ModelBundle
 from ..preprocessing import Preprocessing, intensity_window, profile_moments
@@ -22,6 +23,8 @@ _POINTS = 1500
 _CANDIDATES = 6
 _COARSE = 2
 """Voxels along each axis whose mean the search over all rotations sees as one."""
+_LEAST_VOXELS = 4
+"""Along each axis: registration smooths no fewer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,12 +45,14 @@ class PoseTemplate:
         """A model's; None if it takes volumes as they lie.
 
         Raises:
-            LandmarkDetectionError: if the bundle lacks it.
+            LandmarkDetectionError: if the bundle lacks it, or no volume can be laid as it lies.
         """
         if not bundle.card.preprocessing.pose_spacing_mm:
             return None
         voxels = bundle.tensors.get(TEMPLATE)
         if voxels is None or voxels.dtype != torch.uint8 or voxels.ndim != 3:
+            raise do_not_fit(bundle)
+        if min(voxels.shape) < _LEAST_VOXELS or not voxels.any():
             raise do_not_fit(bundle)
         return cls(voxels.numpy(), bundle.card.preprocessing)
 
@@ -63,7 +68,7 @@ class PoseTemplate:
         refined by registration; the one with the highest correlation counts.
 
         Raises:
-            LandmarkDetectionError: if the volume is constant, or holds nothing as large as a voxel of the template.
+            LandmarkDetectionError: as `windowed_volume`.
         """
         template, moving = self.volume, windowed_volume(volume, self.preprocessing)
         starts = _best_rotations(template, moving)
@@ -83,10 +88,27 @@ def centred_volume(voxels: NDArray, spacing_mm: float) -> Volume:
 
 
 def windowed_volume(volume: Volume, preprocessing: Preprocessing) -> Volume:
-    """A volume in the template's voxel size, 0 to 255 over its intensity window."""
+    """A volume in the template's voxel size, 0 to 255 over its intensity window.
+
+    Raises:
+        LandmarkDetectionError: if the volume is constant, thinner than four of these voxels, or dark on all of them.
+    """
     low, high = intensity_window(volume, preprocessing)
-    reduced = volume.resampled([preprocessing.pose_spacing_mm] * 3)
+    spacing_mm = preprocessing.pose_spacing_mm
+    reduced = volume.resampled([spacing_mm] * 3)
+    if min(reduced.size) < _LEAST_VOXELS:
+        message = (
+            f"{volume.name}: it is thinner than {_LEAST_VOXELS} voxels of {spacing_mm:g} mm, so that nothing tells how "
+            "it lies; choose a thicker volume."
+        )
+        raise LandmarkDetectionError(message)
     voxels = np.clip((reduced.voxels.astype(np.float32) - low) / (high - low), 0.0, 1.0) * 255.0
+    if not voxels.any():
+        message = (
+            f"{volume.name}: nothing in it is as large as a voxel of {spacing_mm:g} mm, so that nothing tells how it "
+            "lies; choose another volume."
+        )
+        raise LandmarkDetectionError(message)
     return Volume(voxels, reduced.ijk_to_ras, volume.name)
 
 
