@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.training.cases import TrainingCase
-from LandmarkDetectionLib.training.pose_template import pose_template, posed
+from LandmarkDetectionLib.training.pose_template import all_posed, pose_template, posed
 from LandmarkDetectionLib.training.run import train
 from LandmarkDetectionLib.volume import Volume
 
@@ -123,6 +124,12 @@ class TestPose:
         np.testing.assert_array_equal(again, first)
         use_threads(2)
         np.testing.assert_allclose(template.pose_of(turned), first, atol=1e-4)
+
+    def test_a_training_shows_how_many_poses_are_found(self, template, monkeypatch, capsys):
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        (laid,) = all_posed([case_of(7)], template)
+        assert "Finding poses: 100%" in capsys.readouterr().err
+        np.testing.assert_array_equal(laid.volume.ijk_to_ras, posed(case_of(7), template).volume.ijk_to_ras)
 
     @pytest.mark.parametrize("shape", [(2, 2, 2), (3, 3, 3), (1, 24, 24), (24, 3, 24), (24, 24, 2)])
     def test_a_volume_too_thin_to_tell_how_it_lies_is_refused(self, template, shape):

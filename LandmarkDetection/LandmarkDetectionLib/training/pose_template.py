@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from tqdm import tqdm
 
 from ..detectors.pose import PoseTemplate, centred_volume, windowed_volume
 from ..errors import LandmarkDetectionError
@@ -35,6 +36,11 @@ def pose_template(cases: Sequence[TrainingCase], preprocessing: Preprocessing) -
         motion = _motion(case.landmarks.to_array(labels), middle, case.name)
         total += windowed_volume(case.volume, preprocessing).moved(motion).on_grid(grid.ijk_to_ras, grid.size).voxels
     return PoseTemplate(np.round(total / len(cases)).astype(np.uint8), preprocessing)
+
+
+def all_posed(cases: Sequence[TrainingCase], template: PoseTemplate) -> list[TrainingCase]:
+    """Each as `posed`, one after the other, which takes a second or two a case."""
+    return [posed(case, template) for case in tqdm(cases, desc="Finding poses", unit="case", leave=False, disable=None)]
 
 
 def posed(case: TrainingCase, template: PoseTemplate) -> TrainingCase:

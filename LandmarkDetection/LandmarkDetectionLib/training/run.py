@@ -33,7 +33,7 @@ from .cross_validation import folds_begun, forget_folds, plan_folds, run_folds
 from .folds import Fold
 from .job import TrainingJob, mean_position_error_mm
 from .method import TrainingMethod
-from .pose_template import pose_template, posed
+from .pose_template import all_posed, pose_template
 from .ranks import Ranks, all_ranks, check_devices
 from .recipe import TrainingRecipe, load_recipe
 from .registry import METHODS
@@ -164,7 +164,7 @@ class _Plan:
         if template is not None:
             # The networks need not know how the volumes lay before.
             card = _with_pose_spacing(card, 0.0)
-            cases, validation = ([posed(case, template) for case in some] for some in (cases, validation))
+            cases, validation = (all_posed(some, template) for some in (cases, validation))
         return TrainingJob(
             card,
             cases,
