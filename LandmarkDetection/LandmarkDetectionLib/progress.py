@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-_SECONDS_BETWEEN_LOG_LINES = 10.0
-
 
 class Progress:
     """A bar that fills while parts of a whole are done; lines of results go past it to stdout.
 
-    Slicer's own Python has no tqdm: there, a run shows its lines alone.
+    A bar is for a person who watches: in a pipe or a file, and in Slicer's own Python, which has no tqdm, a run shows
+    its lines alone.
 
     Args:
         parts: how many parts the whole has.
@@ -39,7 +38,7 @@ class Progress:
 
     def show(self, done: float, text: str) -> None:
         """How many parts are done, and what is being done now; the bar appears with the first call."""
-        if self._bar is None:
+        if self._bar is None and is_watched():
             self._bar = _new_bar()
         if self._bar is not None:
             self._bar.set_description_str(text, refresh=False)
@@ -50,8 +49,13 @@ class Progress:
         if self._bar is not None:
             self._bar.clear()
         print(text, file=stream or sys.stdout, flush=True)
-        if self._bar is not None and sys.stderr.isatty():
+        if self._bar is not None:
             self._bar.refresh()
+
+
+def is_watched() -> bool:
+    """Whether a terminal shows what goes to stderr, so that a bar can be drawn over itself."""
+    return sys.stderr.isatty()
 
 
 def _new_bar() -> tqdm | None:
@@ -62,6 +66,5 @@ def _new_bar() -> tqdm | None:
     return tqdm(
         total=100.0,
         bar_format="{percentage:3.0f} %|{bar:30}| {elapsed} {desc}",
-        mininterval=0.1 if sys.stderr.isatty() else _SECONDS_BETWEEN_LOG_LINES,
         file=sys.stderr,
     )

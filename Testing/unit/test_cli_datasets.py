@@ -115,6 +115,7 @@ def test_a_model_is_trained_and_finds_what_it_was_trained_on(dataset, tmp_path):
     settings = ("--preset", "quick", "--config", tmp_path / "quick.json", "--device", "cpu")
     trained = call("train", "--dataset", dataset, "--method", "pin", "--output", tmp_path / "new-model", *settings)
     assert trained.status == 0, trained.err
+    assert "\r" not in trained.err  # no bars where no terminal shows them
     assert trained.out.startswith("new-model is trained: ")
     assert trained.out.endswith(f"\nUse it with: detect --model {tmp_path / 'new-model'}\n")
     done = call("detect", "--model", tmp_path / "new-model", "--input", dataset, "--output", tmp_path / "out")

@@ -48,6 +48,7 @@ class CaseReader:
             LandmarkDetectionError: if one cannot be read.
         """
         wanted = [case for case in self._dataset.cases if case.name in set(names) - set(self._read)]
-        for case in tqdm(wanted, desc="Reading", unit="case", leave=False, disable=not wanted):
+        is_hidden = not wanted or None  # None: unless a terminal shows it
+        for case in tqdm(wanted, desc="Reading", unit="case", leave=False, disable=is_hidden):
             self._read[case.name] = TrainingCase(case.name, case.read_volume(), case.read_landmarks())
         return [self._read[name] for name in names]

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from ..detectors.precision import has_bfloat16
 from ..errors import LandmarkDetectionError
+from ..progress import is_watched
 from .log_files import CHECKPOINT_FILE, LOG_FILE, TrainingPlan, write_plan
 from .metrics_log import MetricsLog
 from .ranks import Ranks
@@ -97,7 +98,9 @@ class Loop:
         last = ModelCheckpoint(
             self._folder, filename="last", save_on_train_epoch_end=False, enable_version_counter=False
         )
-        callbacks = [best, last, self._timer, TQDMProgressBar(refresh_rate=20)]
+        callbacks = [best, last, self._timer]
+        if is_watched():
+            callbacks.append(TQDMProgressBar(refresh_rate=20))
         if chosen.patience:
             callbacks.append(EarlyStopping(MONITORED, patience=chosen.patience))
         return lightning.Trainer(
@@ -116,6 +119,7 @@ class Loop:
             callbacks=callbacks,
             logger=MetricsLog(self._folder / LOG_FILE, from_step, self._elapsed_minutes),
             enable_model_summary=False,
+            enable_progress_bar=is_watched(),
         )
 
     def _restore_best(self, module: lightning.LightningModule, checkpoints: ModelCheckpoint) -> float:
