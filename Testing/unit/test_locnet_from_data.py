@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
-from blob_dataset import LABELS, RECIPE, blob_case, write_blob_dataset
+from blob_dataset import COUNTS, LABELS, RECIPE, blob_case, write_blob_dataset
 
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.models.bundle import load_bundle
@@ -54,6 +55,20 @@ def test_crops_of_a_size_left_open_hold_as_much_in_a_picture_as_in_a_volume(tmp_
         card = train(dataset, "multiscale-locnet", output, preset="quick", config=config, device="cpu")
         sides[dimension] = card.network["crop_size"]
     assert sides == {2: 56, 3: 16}
+
+
+def test_cases_that_are_all_alike_do_not_tell_where_to_expect_a_landmark(tmp_path):
+    dataset = write_blob_dataset(tmp_path / "dataset")
+    for folder, suffix in (("volumes", ".nii.gz"), ("landmarks", ".mrk.json")):
+        for number in range(1, COUNTS["train"]):
+            shutil.copy(dataset / folder / f"case0{suffix}", dataset / folder / f"case{number}{suffix}")
+    optimisation = {**CONFIGURATION["optimisation"], "steps": 1, "validate_every": 1}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**CONFIGURATION, "optimisation": optimisation}))
+    card = train(dataset, "multiscale-locnet", tmp_path / "model", preset="quick", config=config, device="cpu")
+    assert card.shape_model is None
+    assert card.inference["prior_rounds"] == 0
+    load_detector(load_bundle(tmp_path / "model"), "cpu").detect(blob_case(100)[0])
 
 
 def test_one_landmark_has_no_others_to_be_weighed_by(tmp_path):

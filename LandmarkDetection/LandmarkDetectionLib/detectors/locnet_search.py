@@ -113,16 +113,17 @@ class LocNetSearch:
             spacing = spacing_mm[0] * self.settings.pooling[index]
             progress((index + done) / len(scales), f"Looking at voxels of {spacing:g} mm")
 
+        prior = self._prior(spacing_mm)
         with torch.inference_mode():
             before_call(0)
             whole = coarse_sighting(self.networks[0], scales[0])
-            found = self._agreed([whole], spacing_mm)
+            found = self._agreed([whole], spacing_mm, prior)
             path, logits = [found[0][0]], [found[1][0]]
             for index in range(1, len(scales)):
                 estimates = path[-1][None]
                 if index < len(scales) - 1:
                     looks = self._looks(index, scales[index], estimates, before_call)
-                    found = self._agreed([sighting for _, sighting in looks], spacing_mm)
+                    found = self._agreed([sighting for _, sighting in looks], spacing_mm, prior)
                 else:
                     found = self._last(
                         scales[index], estimates, self._shifts(spacing_mm, path[-1], generator), before_call
@@ -131,13 +132,20 @@ class LocNetSearch:
                 logits.append(found[1].mean(0))
         return Sightings(*(_to_numpy(values) for values in (found[0], torch.stack(path), torch.stack(logits))))
 
-    def _agreed(self, sightings: Sequence[Sighting], spacing_mm: FloatArray) -> tuple[Tensor, Tensor]:
+    def _prior(self, spacing_mm: FloatArray) -> ShapePrior | None:
+        """Where the landmarks expect each other, if the inference asks for that."""
+        if self._shape_model is None or self.inference.prior_rounds == 0:
+            return None
+        tolerance_mm = (spacing_mm * self.settings.pooling[0]).mean() / 2
+        return ShapePrior.of(self._shape_model, len(spacing_mm), tolerance_mm)
+
+    def _agreed(
+        self, sightings: Sequence[Sighting], spacing_mm: FloatArray, prior: ShapePrior | None
+    ) -> tuple[Tensor, Tensor]:
         """Positions (1, n, d) that a scale finds, weighed by the others if there is a prior, and presence logits."""
         positions = torch.cat([sighting.positions for sighting in sightings])
         logits = torch.cat([sighting.presence_logits for sighting in sightings])
-        if self._shape_model is not None and self.inference.prior_rounds > 0:
-            tolerance_mm = (spacing_mm * self.settings.pooling[0]).mean() / 2
-            prior = ShapePrior.of(self._shape_model, len(spacing_mm), tolerance_mm)
+        if prior is not None:
             masses = np.concatenate([_to_numpy(sighting.masses(self.networks[0])) for sighting in sightings])
             places_mm = np.concatenate([_to_numpy(sighting.voxels) for sighting in sightings]) * spacing_mm
             found_mm = prior.weighed(masses, places_mm, self.inference.prior_rounds)

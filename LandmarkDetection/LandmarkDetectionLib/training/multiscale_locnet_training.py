@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import nn
 
 from ..detectors.locnet_scales import MultiscaleLocNetSettings
+from ..errors import LandmarkDetectionError
 from ..models.card import ModelCard
 from ..models.record import parse_record
 from ..networks.locnet import initialise_locnet
@@ -24,6 +26,11 @@ from .locnet_recipe import PRESETS, MultiscaleLocNetTraining
 from .locnet_samples import LocNetSamples
 from .method import TrainingMethod
 from .pool import CasePool
+
+_CROP_SIZES = {2: 56, 3: 16}
+_COARSEST_SIDE = {2: 64, 3: 30}
+"""Voxels along the longest side of the coarsest images: enough to tell where things are, few enough to be quick."""
+_EXPLAINED_VARIANCE = 0.999
 
 
 def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
@@ -58,17 +65,17 @@ def _with_crop_size(card: ModelCard) -> ModelCard:
 
 
 def _with_shape_model(card: ModelCard, pool: CasePool) -> ModelCard:
-    """A card whose detector knows how the landmarks lie to each other, if it asks for that and the cases can tell."""
+    """A card whose detector knows how the landmarks lie to each other, if it asks for that and the cases can tell.
+
+    They cannot where too few have all landmarks, or these lie at the same places in all.
+    """
     if not card.inference.get("prior_rounds") or card.shape_model is not None:
         return card
-    shapes_mm = pool.shapes_mm().numpy()
-    if len(card.landmarks) > 1 and len(shapes_mm) >= _LEAST_SHAPES:
-        return dataclasses.replace(card, shape_model=ShapeModel.fit(shapes_mm, _EXPLAINED_VARIANCE))
+    if len(card.landmarks) > 1:
+        with contextlib.suppress(LandmarkDetectionError):
+            shape_model = ShapeModel.fit(pool.shapes_mm().numpy(), _EXPLAINED_VARIANCE)
+            return dataclasses.replace(card, shape_model=shape_model)
     return dataclasses.replace(card, inference={**card.inference, "prior_rounds": 0})
-
-
-_LEAST_SHAPES = 3
-_EXPLAINED_VARIANCE = 0.999
 
 
 def _networks(job: TrainingJob, settings: MultiscaleLocNetSettings) -> nn.ModuleList:
@@ -80,11 +87,6 @@ def _networks(job: TrainingJob, settings: MultiscaleLocNetSettings) -> nn.Module
     if job.initial is not None:
         start_from(networks, job.initial)
     return networks.to(memory_format=torch.channels_last if job.card.dimension == 2 else torch.channels_last_3d)
-
-
-_CROP_SIZES = {2: 56, 3: 16}
-_COARSEST_SIDE = {2: 64, 3: 30}
-"""Voxels along the longest side of the coarsest images: enough to tell where things are, few enough to be quick."""
 
 
 def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> float:
