@@ -74,13 +74,15 @@ def mean_error_mm(bundle: ModelBundle, cases: Sequence[TrainingCase], device: st
         LandmarkSet({mark.label: mark.position_ras for mark in detector.detect(case.volume).landmarks})
         for case in cases
     ]
-    truths = [case.landmarks for case in cases]
-    errors = error_table(truths, predictions, bundle.card.labels, bundle.card.interchangeable)
-    return float(np.nanmean(errors.errors_mm))
+    return _mean_error_mm([case.landmarks for case in cases], predictions, bundle.card)
 
 
 def mean_position_error_mm(cases: Sequence[TrainingCase], others: Sequence[TrainingCase], card: ModelCard) -> float:
     """Mean radial error over other cases of the mean positions in some, which a model must beat."""
     truths = [case.landmarks for case in others]
     predictions = mean_position_baseline([case.landmarks for case in cases], truths)
+    return _mean_error_mm(truths, predictions, card)
+
+
+def _mean_error_mm(truths: Sequence[LandmarkSet], predictions: Sequence[LandmarkSet], card: ModelCard) -> float:
     return float(np.nanmean(error_table(truths, predictions, card.labels, card.interchangeable).errors_mm))
