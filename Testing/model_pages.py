@@ -109,12 +109,12 @@ def _accuracy_text(card: ModelCard) -> str:
 
 
 def _calibration_text(calibration: Calibration | None) -> str:
-    if calibration is None or not calibration.radius90_mm:
+    if calibration is None or calibration.radius90_range_mm is None:
         return "Its uncertainty is the method's own guess: no cases were held out to calibrate it."
-    radii_mm = calibration.radius90_mm.values()
+    low_mm, high_mm = calibration.radius90_range_mm
     return (
         f"Its uncertainty is calibrated on {calibration.cases} cases held out of training ({calibration.method}): "
-        f"nine times in ten a landmark lay within {min(radii_mm):.1f} to {max(radii_mm):.1f} mm of the truth, "
+        f"nine times in ten a landmark lay within {low_mm:.1f} to {high_mm:.1f} mm of the truth, "
         "depending on the landmark."
     )
 

@@ -117,6 +117,11 @@ def test_without_a_usual_error_no_radius_is_unusual():
     assert doubts_about(9.0, None) == ()
 
 
+def test_the_range_of_the_radii_is_that_of_all_landmarks():
+    assert Calibration({"A": 2.0, "B": 1.0, "C": 1.5}, 9, "as told").radius90_range_mm == (1.0, 2.0)
+    assert Calibration({}, 9, "as told").radius90_range_mm is None
+
+
 def test_a_presence_between_a_tenth_and_nine_tenths_is_doubtful():
     """The volume ends at 99.5 mm: with 1 mm, 1.3 mm inside is a probability of 0.9032, 1.2 mm one of 0.8849."""
     assert doubts_about(1.0, None, (98.2, 50.0, 50.0)) == ()

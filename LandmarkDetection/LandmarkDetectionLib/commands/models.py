@@ -132,10 +132,7 @@ def _accuracy(accuracy: Accuracy) -> str:
 
 def _calibration(card: ModelCard) -> str:
     calibration = card.calibration
-    if calibration is None or not calibration.radius90_mm:
+    if calibration is None or calibration.radius90_range_mm is None:
         return "no: how far off a landmark may be is the method's own guess"
-    radii_mm = calibration.radius90_mm.values()
-    return (
-        f"90 % within {min(radii_mm):.1f} to {max(radii_mm):.1f} mm, by landmark; {calibration.cases} cases, "
-        f"{calibration.method}"
-    )
+    low_mm, high_mm = calibration.radius90_range_mm
+    return f"90 % within {low_mm:.1f} to {high_mm:.1f} mm, by landmark; {calibration.cases} cases, {calibration.method}"

@@ -62,6 +62,12 @@ class Calibration:
         """Name and contents of everything that is known by label."""
         return tuple((name, getattr(self, name)) for name in (*_POSITIVE, "usual_spread_mm"))
 
+    @property
+    def radius90_range_mm(self) -> tuple[float, float] | None:
+        """The smallest and the largest radius of any landmark; None if none is known."""
+        radii_mm = self.radius90_mm.values()
+        return (min(radii_mm), max(radii_mm)) if radii_mm else None
+
     def radius90_of(self, label: str, spread_mm: float) -> float | None:
         """Radius in millimetres that holds the truth with 90 % probability; None if it is not known."""
         radius_mm = self.radius90_mm.get(label)
