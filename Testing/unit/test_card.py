@@ -25,6 +25,7 @@ REFUSALS = [
     ("name", "brain\n", "name must be like brain-t1: a-z, 0-9, -"),
     ("name", "../brain", "name must be like brain-t1: a-z, 0-9, -"),
     ("version", " ", "version must not be empty"),
+    ("version", "1.0+a", 'version must not hold "+", which joins the versions of several models'),
     ("not_a_medical_device", "", "not_a_medical_device must not be empty"),
     ("dimension", 4, "dimension must be 2 or 3"),
     ("badge", "cool", "badge must be '' or 'research use only'"),

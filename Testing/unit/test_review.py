@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.results import ResultsFolder
-from LandmarkDetectionLib.files.review_json import review_from_json, review_to_json
+from LandmarkDetectionLib.files.review_json import review_from_json, review_to_json, reviewed_case_to_json
 from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt
 from LandmarkDetectionLib.review import (
     Action,
@@ -194,6 +195,13 @@ class TestFiles:
         assert [change["by"] for change in written["changes"]] == [ADA] * 3
         assert json.loads((tmp_path / "head.detection.json").read_text())["landmarks"][0]["position_lps"][0] == -1.0
         assert landmark_set_of(landmarks).present == ("AC", "PC")
+
+    def test_a_reviewed_case_names_every_model_that_took_part(self):
+        found = dataclasses.replace(ONE, model_name="one+two", model_version="1.0+2.1", weights_sha256="a+b")
+        assert reviewed_case_to_json(found, Review(), ())["models"] == [
+            {"name": "one", "version": "1.0", "weights_sha256": "a"},
+            {"name": "two", "version": "2.1", "weights_sha256": "b"},
+        ]
 
     def test_a_new_detection_of_the_case_takes_the_review_away(self, tmp_path):
         results = ResultsFolder(tmp_path)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import LandmarkDetectionError
-from ..landmarks import MODELS_SEPARATOR, Detection, LandmarkSet
+from ..landmarks import Detection, LandmarkSet
 from ..review import Action, Change, Position, Review, ReviewedLandmark
 from .control_point import flip_x_y
 
@@ -23,10 +23,8 @@ def reviewed_case_to_json(
 ) -> dict[str, Any]:
     """The same with what it came to: the models, and the final state of every landmark."""
     names = ("name", "version", "weights_sha256")
-    said = (detection.model_name, detection.model_version, detection.weights_sha256)
-    models = zip(*(text.split(MODELS_SEPARATOR) for text in said), strict=True)
     return {
-        "models": [dict(zip(names, model, strict=True)) for model in models],
+        "models": [dict(zip(names, model, strict=True)) for model in detection.models],
         "landmarks": [_landmark_to_json(landmark) for landmark in landmarks],
         **review_to_json(review),
     }

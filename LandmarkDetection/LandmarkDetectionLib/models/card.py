@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ..errors import LandmarkDetectionError
 from ..geometry import direction_of
-from ..landmarks import LandmarkDefinition
+from ..landmarks import MODELS_SEPARATOR, LandmarkDefinition
 from ..measurements import MeasurementDefinition
 from ..planes import PlaneDefinition
 from ..preprocessing import Preprocessing
@@ -134,6 +134,8 @@ class ModelCard:
         _require(bool(re.fullmatch(r"[a-z0-9][a-z0-9-]*", self.name)), "name", "must be like brain-t1: a-z, 0-9, -")
         for name in ("version", "method", "not_a_medical_device"):
             _require(bool(getattr(self, name).strip()), name, "must not be empty")
+        joins = f'must not hold "{MODELS_SEPARATOR}", which joins the versions of several models'
+        _require(MODELS_SEPARATOR not in self.version, "version", joins)
         _require(0 <= self.rotation_range_deg <= 180, "rotation_range_deg", "must lie between 0 and 180")
         is_hash = re.fullmatch(r"([0-9a-f]{64})?", self.weights_sha256)
         _require(bool(is_hash), "weights_sha256", "must be 64 hexadecimal digits in lower case")
