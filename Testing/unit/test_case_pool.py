@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -228,3 +230,29 @@ def test_one_entry_is_renewed_after_every_few_batches():
     first, second, third = next(batches), next(batches), next(batches)
     assert torch.equal(first, second)
     assert [torch.equal(before, after) for before, after in zip(second, third, strict=True)] == [False, True, True]
+
+
+@pytest.mark.parametrize(("affordable", "held"), [(5.5, 5), (0.5, len(VOLUMES)), (100, 8)])
+def test_a_pool_out_of_proportion_holds_fewer_variants_but_every_case(affordable, held, monkeypatch, caplog):
+    bytes_each = whole_images(VOLUMES, 1).images.numel()
+    monkeypatch.setattr("LandmarkDetectionLib.training.pool._MOST_BYTES", affordable * bytes_each)
+    pool = whole_images(VOLUMES, 8)
+    assert len(pool) == len(pool.images) == held
+    said = [] if held == 8 else [f"Instead of 8 variants, {held} are held: they take 0.0 GB."]
+    assert [record.getMessage() for record in caplog.records] == said
+
+
+def test_plane_stacks_count_for_what_they_take(monkeypatch):
+    bytes_each = sum(stack.numel() for stack in pool_of(VOLUMES, 1).stacks)
+    monkeypatch.setattr("LandmarkDetectionLib.training.pool._MOST_BYTES", 4.5 * bytes_each)
+    assert len(pool_of(VOLUMES, 8)) == 4
+
+
+def test_making_the_first_variants_is_shown(monkeypatch, capsys):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    pool = whole_images(VOLUMES, 4)
+    shown = capsys.readouterr().err
+    assert "Making variants (0.0 GB)" in shown
+    assert "0/4" in shown
+    pool.renew(1)
+    assert capsys.readouterr().err == ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from ..detectors.patches import pad_for_patches, plane_stacks
@@ -14,11 +13,7 @@ from .pool import CasePool
 
 
 class PatchPool(CasePool):
-    """A pool whose images are plane stacks with the margin that patches of a size need.
-
-    Attributes:
-        stacks: each contiguous, because training reads far more often than it writes.
-    """
+    """A pool whose images are plane stacks with the margin that patches of a size need."""
 
     def __init__(
         self,
@@ -34,11 +29,11 @@ class PatchPool(CasePool):
         self._patch_size = patch_size
         super().__init__(cases, augmenter, labels=labels, interchangeable=interchangeable, size=size, seed=seed)
 
-    def _allocate(self, size: int, shape: tuple[int, int, int]) -> None:
-        padded = pad_for_patches(torch.zeros((1, *shape), dtype=torch.uint8), self._patch_size)
-        self.stacks = [stack.new_zeros((size, *stack.shape[1:])) for stack in plane_stacks(padded)]
+    @property
+    def stacks(self) -> list[Tensor]:
+        """Planes across i, j and k, each contiguous, because training reads far more often than it writes."""
+        return self._arrays
 
-    def _write(self, slot: int, image: Tensor) -> None:
+    def _kept(self, image: Tensor) -> Sequence[Tensor]:
         padded = pad_for_patches(image[None], self._patch_size)
-        for stack, planes in zip(self.stacks, plane_stacks(padded), strict=True):
-            stack[slot] = planes[0]
+        return [planes[0] for planes in plane_stacks(padded)]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import LandmarkSet
@@ -18,6 +21,11 @@ from .augmentation import Augmenter, Variant
 from .cases import TrainingCase
 
 Batch = TypeVar("Batch")
+
+_MOST_BYTES = 8e9
+"""Of all variants together, unless there are more cases: each is to be among them."""
+
+_log = logging.getLogger(__name__)
 
 
 class CasePool:
@@ -28,11 +36,10 @@ class CasePool:
         augmenter: makes them.
         labels: the landmarks, in the order of the model.
         interchangeable: pairs of labels whose ends cannot be told apart.
-        size: variants held.
+        size: variants held, if the memory for them is not out of all proportion.
         seed: of all randomness.
 
     Attributes:
-        images: (pool, k, j, i) bytes, 0 to 255 over the intensity window, the frame's origin near the middle.
         origins_ijk: (pool, 3) voxel index of each frame's origin.
         size_ijk, spacing_mm: (3,) voxels of the common grid, and their size.
         truths_mm: (pool, alternatives, n, 3) frame positions, NaN where missing; the alternatives are the ways to
@@ -60,25 +67,34 @@ class CasePool:
         self.spacing_mm = torch.tensor(augmenter.preprocessing.spacing_mm, dtype=torch.float32)
         shape = self._common_shape()
         self.size_ijk = torch.tensor(shape[::-1])
-        self._allocate(size, shape)
+        empty = self._kept(torch.zeros(shape, dtype=torch.uint8))
+        bytes_each = sum(array.numel() for array in empty)
+        size = _affordable(size, bytes_each, len(cases))
+        self._arrays = [array.new_zeros((size, *array.shape)) for array in empty]
         self.origins_ijk = torch.zeros((size, 3))
         self.truths_mm = torch.zeros((size, len(self._alternatives), len(self._labels), 3))
         self.is_inside = torch.zeros((size, len(self._labels)), dtype=torch.bool)
-        self.renew(size)
+        made = f"Making variants ({size * bytes_each / 1e9:.1f} GB)"
+        _exhaust(tqdm(self._renewed(size), made, size, unit="variant", leave=False, disable=None))
 
-    def _allocate(self, size: int, shape: tuple[int, int, int]) -> None:
-        """Make room for images of one shape (k, j, i)."""
-        self.images = torch.zeros((size, *shape), dtype=torch.uint8)
+    def _kept(self, image: Tensor) -> Sequence[Tensor]:
+        """The arrays as which an image (k, j, i) is kept."""
+        return (image,)
 
-    def _write(self, slot: int, image: Tensor) -> None:
-        """Keep an image (k, j, i)."""
-        self.images[slot] = image
+    @property
+    def images(self) -> Tensor:
+        """Bytes (pool, k, j, i), 0 to 255 over the intensity window, the frame's origin near the middle."""
+        return self._arrays[0]
 
     def __len__(self) -> int:
         return len(self.origins_ijk)
 
     def renew(self, count: int) -> None:
         """Replace the oldest entries by new variants, taking the cases in turn."""
+        _exhaust(self._renewed(count))
+
+    def _renewed(self, count: int) -> Iterator[int]:
+        """The entries replaced, each as soon as it is."""
         seeds = self._generator.integers(2**63, size=count)
         slots = [(self._next + offset) % len(self) for offset in range(count)]
         turns = [(self._next + offset) % len(self._cases) for offset in range(count)]
@@ -87,6 +103,7 @@ class CasePool:
             variants = threads.map(self._variant, turns, seeds)
             for slot, turn, variant in zip(slots, turns, variants, strict=True):
                 self._store(slot, variant, self._cases[turn].landmarks)
+                yield slot
 
     def _variant(self, case_index: int, seed: int) -> Variant:
         case = self._cases[case_index]
@@ -114,7 +131,8 @@ class CasePool:
         target = tuple(slice(max(-f, 0), max(-f, 0) + n) for f, n in zip(first, voxels.shape, strict=True))
         image = torch.zeros(tuple(shape), dtype=torch.uint8)
         image[target] = torch.from_numpy(voxels)
-        self._write(slot, image)
+        for array, values in zip(self._arrays, self._kept(image), strict=True):
+            array[slot] = values
         self.origins_ijk[slot] = torch.from_numpy(canonical.origin_ijk - first[::-1])
         truth = apply_affine(np.linalg.inv(canonical.frame_to_ras), variant.landmarks.to_array(self._labels))
         order = self._assignments_like(original.to_array(self._labels), variant.landmarks.to_array(self._labels))
@@ -161,6 +179,18 @@ def renewing(pool: CasePool, draw: Callable[[], Batch], renew_every: int) -> Ite
         yield draw()
         if batch % renew_every == 0:
             pool.renew(1)
+
+
+def _affordable(size: int, bytes_each: int, cases: int) -> int:
+    """How many variants a pool may hold."""
+    held = min(size, max(int(_MOST_BYTES / bytes_each), cases))
+    if held < size:
+        _log.warning("Instead of %d variants, %d are held: they take %.1f GB.", size, held, held * bytes_each / 1e9)
+    return held
+
+
+def _exhaust(iterator: Iterable[object]) -> None:
+    collections.deque(iterator, maxlen=0)
 
 
 def _within(canonical: CanonicalVolume, positions_mm: FloatArray) -> np.ndarray:

@@ -26,7 +26,8 @@ class Optimisation:
 
     Attributes:
         steps: of the optimiser, after which the learning rate has come down to nothing along a cosine.
-        minutes: limit of the wall time; the learning rate comes down in time for it if it is reached first.
+        minutes: limit of the wall time from the first step on: the cases are read and the pool is made before. The
+            learning rate comes down in time for it if it is reached first.
         devices: that train in step, each with batches of its own; the mean of their gradients makes a step.
         batch_size: samples a batch.
         accumulated_batches: batches whose gradients make one step.
@@ -35,7 +36,7 @@ class Optimisation:
         gradient_clip: largest norm of the gradient; 0 for none.
         validate_every: batches between validations in millimetres.
         patience: validations without a smaller error after which the training ends; 0 for none.
-        pool_size: augmented cases held in memory.
+        pool_size: augmented cases held in memory; fewer if these took some gigabytes more than the cases need.
         renew_every: batches after which one of them is replaced.
     """
 
