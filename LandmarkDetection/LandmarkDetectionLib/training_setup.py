@@ -11,6 +11,7 @@ from .files.dataset_division import VALIDATION
 from .models.bundle_files import CARD_FILE
 from .models.card import ModelCard
 from .models.registry import resources_folder, user_models_folder
+from .training.folders import fold_bundle, work_folder
 from .training.log_files import CHECKPOINT_FILE
 
 _NAME = re.compile(r"[\w][\w.+-]*")
@@ -65,7 +66,7 @@ class TrainingSetup:
     @property
     def work_folder(self) -> Path:
         """Of the checkpoints and the log."""
-        return trainings_folder() / f"{self.name}.training"
+        return work_folder(self.output)
 
     @property
     def report_folder(self) -> Path:
@@ -82,9 +83,9 @@ class TrainingSetup:
         """The training that is under way, or comes next, or was the last."""
         folds = range(1, self.folds + 1) if self.folds > 1 else ()
         for number in folds:
-            bundle = self.work_folder / f"fold-{number}"
+            bundle = fold_bundle(self.work_folder, number)
             if not (bundle / CARD_FILE).exists():
-                return TrainingPart(number, len(folds) + 1, bundle.with_name(f"{bundle.name}.training"))
+                return TrainingPart(number, len(folds) + 1, work_folder(bundle))
         return TrainingPart(len(folds) + 1, len(folds) + 1, self.work_folder)
 
     @property

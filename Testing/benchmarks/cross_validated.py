@@ -20,11 +20,12 @@ from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.training.cases import CaseReader
 from LandmarkDetectionLib.training.cross_report import evaluate_folds
 from LandmarkDetectionLib.training.cross_validation import read_plan, run_folds
+from LandmarkDetectionLib.training.folders import work_folder
 
 
 def evaluate_all(dataset: Dataset, model: Path, device: str) -> Evaluation:
     """Every case of a dataset, judged by a model that has not seen it."""
-    bundle, folder = load_bundle(model), model.with_name(f"{model.name}.training")
+    bundle, folder = load_bundle(model), work_folder(model)
     plan = read_plan(folder)
     results = run_folds(plan, CaseReader(dataset), folder, device=resolve_device(device))
     test = evaluate(dataset, "test", load_detector(bundle, device), seed=plan.seed)

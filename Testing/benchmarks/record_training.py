@@ -30,6 +30,7 @@ from LandmarkDetectionLib.files.atomic import whole_file
 from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.models.bundle_files import CARD_FILE, WEIGHTS_FILE
+from LandmarkDetectionLib.training.folders import fold_files, work_folder
 from LandmarkDetectionLib.training.log_files import CHECKPOINT_FILE, LOG_FILE, read_progress
 from LandmarkDetectionLib.training.registry import METHODS
 
@@ -72,7 +73,7 @@ class Plan:
     @property
     def work(self) -> Path:
         """Where its training keeps checkpoints and logs, and those of folds."""
-        return self.bundle.with_name(f"{self.bundle.name}.training")
+        return work_folder(self.bundle)
 
     @property
     def fold_report(self) -> Path:
@@ -154,12 +155,9 @@ def _measure(plan: Plan) -> dict[str, Any]:
 
 def _minutes(plan: Plan) -> float:
     """Of all trainings that the model took, one after the other, or those of all folds."""
-    logs = [log for log in plan.work.rglob(LOG_FILE) if _is_of_fold(log, plan.work) == (plan.folds is not None)]
+    of_folds = {log for folder in fold_files(plan.work) for log in folder.rglob(LOG_FILE)}
+    logs = {*plan.work.rglob(LOG_FILE)} - of_folds if plan.folds is None else of_folds
     return sum(read_progress(log.parent).minutes for log in logs)
-
-
-def _is_of_fold(log: Path, work: Path) -> bool:
-    return log.relative_to(work).parts[0].startswith("fold-")
 
 
 def peak_of_detection_mb(bundle: Path, data: Path) -> float:

@@ -23,6 +23,7 @@ from ..models.card import ModelCard
 from ..models.record import parse_record, record_to_json
 from .calibration import HeldOut
 from .cases import CaseReader, TrainingCase
+from .folders import fold_bundle, fold_files
 from .folds import Fold, assign_folds
 
 REPORT_FOLDER = "cross-validation"
@@ -50,7 +51,7 @@ class FoldResult:
 def forget_folds(folder: Path) -> None:
     """Remove what an earlier training left about folds, lest a later resume take it for its own."""
     (folder / _PLAN_FILE).unlink(missing_ok=True)
-    for leftover in [*folder.glob("fold-*"), *folder.glob(REPORT_FOLDER)]:
+    for leftover in [*fold_files(folder), *folder.glob(REPORT_FOLDER)]:
         shutil.rmtree(leftover)
 
 
@@ -115,13 +116,13 @@ def run_folds(
     Args:
         plan: the folds.
         reader: of their cases.
-        folder: of the training: gets a bundle fold-1, fold-2, ... for each, with the detections beside it.
+        folder: of the training: gets a bundle for each, with the detections beside it.
         device: to detect on.
         train_model: writes the bundle of a fold; None if all of them are there.
     """
     results = []
     for number, fold in enumerate(plan.folds, 1):
-        output = folder / f"fold-{number}"
+        output = fold_bundle(folder, number)
         if train_model is not None and not (output / CARD_FILE).exists():
             train_model(fold, output)
         bundle = load_bundle(output)

@@ -30,6 +30,7 @@ from ..preprocessing import Preprocessing, canonical_size_mm
 from .cases import CaseReader, TrainingCase
 from .cross_report import calibration_of, write_cross_validation
 from .cross_validation import folds_begun, forget_folds, plan_folds, run_folds
+from .folders import work_folder
 from .folds import Fold
 from .job import TrainingJob, mean_position_error_mm
 from .method import TrainingMethod
@@ -119,7 +120,7 @@ class TrainingRequest:
     @property
     def work_folder(self) -> Path:
         """For checkpoints and logs."""
-        return Path(f"{self.output}.training")
+        return work_folder(Path(self.output))
 
 
 def take_part(request: TrainingRequest, ranks: Ranks) -> None:
