@@ -11,6 +11,8 @@ from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.models.record import parse_record
 from LandmarkDetectionLib.training.pin_training import PIN
 from LandmarkDetectionLib.training.recipe import load_recipe
+from LandmarkDetectionLib.training.registry import METHODS
+from LandmarkDetectionLib.training.run import load_method
 
 
 def write(folder, content):
@@ -75,6 +77,9 @@ def test_fields_of_the_card_are_taken_whole(tmp_path):
         ({"optimisation": {"validate_every": 0}}, "optimisation.validate_every must be above zero"),
         ({"method": {"alpha": 1.5}}, "method: alpha must lie between 0 and 1"),
         ({"method": {"followed_share": -0.1}}, "method: followed_share must lie between 0 and 1"),
+        ({"network": {"hiden": 64}}, r"network: hiden is not a known field \(did you mean hidden\?\)"),
+        ({"inference": {"iterations": "ten"}}, "inference: iterations must be"),
+        ({"preprocessing": {"spacing": 2.0}}, "preprocessing: spacing is not a known field"),
         ({"augmentation": {"crop_mm": [1, 2]}}, "augmentation.crop_mm must be six numbers"),
         ({"augmentation": {"rotation_deg": None}}, "augmentation.rotation_deg must be a finite number"),
     ],
@@ -94,3 +99,10 @@ def test_missing_configuration_is_refused(tmp_path):
 def test_unknown_preset_is_refused():
     with pytest.raises(LandmarkDetectionError, match='no preset "slow"; choose one of: quick, standard, paper'):
         load_recipe(PIN, "slow")
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("part", ["network", "inference", "method"])
+def test_no_method_takes_a_setting_it_does_not_know(tmp_path, name, part):
+    with pytest.raises(LandmarkDetectionError, match=f"{part}: wisdom is not a known field"):
+        load_recipe(load_method(name), "quick", write(tmp_path, {part: {"wisdom": 3}}))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..detectors.cascade import CascadeNetworkSettings
+from ..detectors.cascade import CascadeInference, CascadeNetworkSettings
 from ..geometry import FloatArray
 from ..models.record import FieldError, parse_record, record_to_json
 from ..networks.cascade import CascadeNetwork, initialise_cascade
@@ -170,4 +170,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-CASCADE = TrainingMethod(PRESETS, CascadeTraining, train_cascade, spacing_mm)
+CASCADE = TrainingMethod(
+    PRESETS, CascadeTraining, CascadeNetworkSettings, CascadeInference, train_cascade, spacing_mm
+)

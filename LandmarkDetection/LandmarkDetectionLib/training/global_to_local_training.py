@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..detectors.global_to_local import GlobalToLocalNetworkSettings
+from ..detectors.global_to_local import GlobalToLocalInference, GlobalToLocalNetworkSettings
 from ..models.record import FieldError, parse_record
 from .cases import TrainingCase
 from .global_to_local_learner import GlobalToLocalLearner
@@ -142,4 +142,11 @@ def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> flo
     return float(f"{max(longest_mm / voxels, finest_mm):.2g}")
 
 
-GLOBAL_TO_LOCAL = TrainingMethod(PRESETS, GlobalToLocalTraining, train_global_to_local, spacing_mm)
+GLOBAL_TO_LOCAL = TrainingMethod(
+    PRESETS,
+    GlobalToLocalTraining,
+    GlobalToLocalNetworkSettings,
+    GlobalToLocalInference,
+    train_global_to_local,
+    spacing_mm,
+)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..detectors.locnet_scales import MultiscaleLocNetSettings
+from ..detectors.locnet_search import MultiscaleLocNetInference
 from ..errors import LandmarkDetectionError
 from ..models.card import ModelCard
 from ..models.record import parse_record
@@ -101,4 +102,11 @@ def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> flo
     return float(f"{max(images_mm / _COARSEST_SIDE[dimension] / settings.pooling[0], voxels_mm):.2g}")
 
 
-MULTISCALE_LOCNET = TrainingMethod(PRESETS, MultiscaleLocNetTraining, train_multiscale_locnet, spacing_mm)
+MULTISCALE_LOCNET = TrainingMethod(
+    PRESETS,
+    MultiscaleLocNetTraining,
+    MultiscaleLocNetSettings,
+    MultiscaleLocNetInference,
+    train_multiscale_locnet,
+    spacing_mm,
+)

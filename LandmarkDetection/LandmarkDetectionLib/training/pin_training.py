@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..detectors.pin import DEVIATION, patches_per_landmark
-from ..detectors.pin_search import PINNetworkSettings
+from ..detectors.pin_search import PINInference, PINNetworkSettings
 from ..files.atomic import whole_file
 from ..models.record import parse_record, record_to_json
 from ..networks.pin import PINNetwork, initialise_as_published, initialise_for_rectifiers
@@ -139,5 +139,5 @@ def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> flo
     return float(f"{max(landmarks_mm, images_mm / 4) / patch_size:.2g}")
 
 
-PIN = TrainingMethod(PRESETS, PINTraining, train_pin, spacing_mm)
-PIN_SINGLE = TrainingMethod(PRESETS, PINTraining, train_pin_single, spacing_mm)
+PIN = TrainingMethod(PRESETS, PINTraining, PINNetworkSettings, PINInference, train_pin, spacing_mm)
+PIN_SINGLE = TrainingMethod(PRESETS, PINTraining, PINNetworkSettings, PINInference, train_pin_single, spacing_mm)

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import LandmarkDetectionError
 from ..models.record import FieldError, parse_record
+from ..preprocessing import Preprocessing
 from .augmentation import Augmentation
 
 if TYPE_CHECKING:
     from .method import TrainingMethod
 
 
+_ANY_FRAME = {"orientation": "RAS", "spacing_mm": [1.0, 1.0, 1.0]}
+"""What every card names, and a recipe need not."""
 _MAY_BE_ZERO = ("weight_decay", "gradient_clip", "patience", "constant_rate")
 
 
@@ -104,6 +107,10 @@ def load_recipe(method: TrainingMethod, preset: str, config: Path | str | None =
         chosen = _merged(chosen, _read_config(Path(config)))
     where = f"configuration {config or preset}"
     recipe = parse_record(TrainingRecipe, chosen, where)
+    # Else their mistakes were met when all images have been read, or the first model is judged.
+    parse_record(method.network, recipe.network, f"{where}: network")
+    parse_record(method.inference, recipe.inference, f"{where}: inference")
+    parse_record(Preprocessing, {**_ANY_FRAME, **recipe.preprocessing}, f"{where}: preprocessing")
     return dataclasses.replace(recipe, method=parse_record(method.choices, recipe.method, f"{where}: method"))
 
 
