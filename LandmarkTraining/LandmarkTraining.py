@@ -221,9 +221,11 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_train(self, resume: bool) -> None:
         with slicer.util.tryWithErrorDisplay(_("The training could not start.")):
             setup = self._setup()
-            if setup.is_trained and not resume and not _may_replace(setup.name):
+            if not resume and not _may_begin(setup):
                 return
             self.packages.ensure()
+            if not resume and setup.can_resume:
+                setup.forget()
             self.training.start(setup, resume=resume)
             self._show_parameters()
 
@@ -326,9 +328,15 @@ class LandmarkTrainingLogic(ScriptedLoadableModuleLogic):
         return result.output
 
 
-def _may_replace(name: str) -> bool:
-    question = _("{name} is trained already. Train it anew, and replace it?").format(name=name)
-    return slicer.util.confirmOkCancelDisplay(question)
+def _may_begin(setup: TrainingSetup) -> bool:
+    """Whether nothing is lost by a new training, or the user agrees."""
+    if setup.can_resume:
+        question = _("A training of {name} stopped before its end. Forget what it has reached, and begin anew?")
+    elif setup.is_trained:
+        question = _("{name} is trained already. Train it anew, and replace it?")
+    else:
+        return True
+    return slicer.util.confirmOkCancelDisplay(question.format(name=setup.name))
 
 
 class LandmarkTrainingTest(ScriptedLoadableModuleTest):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from .errors import LandmarkDetectionError
 from .files.dataset import DEFAULT_SPLIT, Dataset
 from .files.dataset_division import VALIDATION
 from .models.bundle_files import CARD_FILE
 from .models.card import ModelCard
 from .models.registry import resources_folder, user_models_folder
-from .training.folders import fold_bundle, work_folder
-from .training.log_files import CHECKPOINT_FILE
+from .training.folders import fold_bundle, is_interrupted, work_folder
 
 _NAME = re.compile(r"[\w][\w.+-]*")
 
@@ -91,11 +92,20 @@ class TrainingSetup:
     @property
     def can_resume(self) -> bool:
         """Whether a training of this name stopped before its end."""
-        part, card = self.part, self.output / CARD_FILE
-        checkpoint = part.folder / CHECKPOINT_FILE
-        if not checkpoint.exists():
-            return part.number > 1 and not card.exists()
-        return not card.exists() or card.stat().st_mtime < checkpoint.stat().st_mtime
+        return is_interrupted(self.output)
+
+    def forget(self) -> None:
+        """Remove what a training of this name has reached, so that another can begin.
+
+        Raises:
+            LandmarkDetectionError: if that is not allowed.
+        """
+        try:
+            if self.work_folder.exists():
+                shutil.rmtree(self.work_folder)
+        except OSError as error:
+            message = f"{self.work_folder} cannot be deleted ({error.strerror or error}); choose another name."
+            raise LandmarkDetectionError(message) from error
 
     def training_arguments(self, *, resume: bool) -> list[str]:
         """The command that trains."""

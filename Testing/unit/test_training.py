@@ -275,6 +275,21 @@ def test_method_without_a_training_is_refused(datasets, tmp_path):
         train(datasets[3], "atlas-of-clouds", tmp_path / "model")
 
 
+@pytest.mark.parametrize("checkpoint", ["last.ckpt", "0/last.ckpt", "fold-1.training/last.ckpt"])
+def test_interrupted_training_is_not_overwritten_by_a_new_one(run, tmp_path, checkpoint):
+    kept = tmp_path / "model.training" / checkpoint
+    kept.parent.mkdir(parents=True)
+    kept.write_text("hours of work")
+    with pytest.raises(LandmarkDetectionError, match=r"model\.training holds a training .* --resume, or delete"):
+        run(dataset=without_images(tmp_path / "dataset"))
+    assert kept.read_text() == "hours of work"
+
+
+def test_finished_training_is_replaced_by_a_new_one(run):
+    first = load_bundle(run(steps=2, seed=1)).weights_sha256
+    assert load_bundle(run(steps=2, seed=2)).weights_sha256 != first
+
+
 def test_name_that_no_model_may_have_is_refused_and_leaves_nothing(run, tmp_path):
     with pytest.raises(LandmarkDetectionError, match="name must be like brain-t1"):
         run("My Model")

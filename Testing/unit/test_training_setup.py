@@ -81,6 +81,24 @@ def test_what_stopped_before_its_end_can_be_resumed(setup):
     assert setup.can_resume
 
 
+def test_networks_that_are_trained_one_after_the_other_can_be_resumed(setup):
+    (setup.work_folder / "0").mkdir(parents=True)
+    (setup.work_folder / "0" / "last.ckpt").touch()
+    assert setup.can_resume
+
+
+def test_what_stopped_can_be_forgotten(setup):
+    setup.forget()
+    (setup.work_folder / "fold-1.training").mkdir(parents=True)
+    (setup.work_folder / "fold-1.training" / "last.ckpt").touch()
+    setup.output.mkdir()
+    assert setup.can_resume
+    setup.forget()
+    assert not setup.can_resume
+    assert not setup.work_folder.exists()
+    assert setup.output.exists()
+
+
 def test_the_folds_are_trained_before_the_model(setup):
     setup = changed(setup, folds=2)
     work = setup.work_folder

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ..models.bundle_files import CARD_FILE
+from .log_files import CHECKPOINT_FILE
+
 
 def work_folder(bundle: Path) -> Path:
     """For the checkpoints and logs of the training that makes a bundle."""
@@ -18,3 +21,10 @@ def fold_bundle(folder: Path, number: int) -> Path:
 def fold_files(folder: Path) -> list[Path]:
     """All that folds have left in the work folder of a training: their bundles, and what lies beside these."""
     return list(folder.glob("fold-*"))
+
+
+def is_interrupted(bundle: Path) -> bool:
+    """Whether a training that makes a bundle, or one of its folds, stopped before its end: no bundle is as new."""
+    kept = [file.stat().st_mtime for file in work_folder(bundle).rglob(CHECKPOINT_FILE) if file.is_file()]
+    card = bundle / CARD_FILE
+    return bool(kept) and (not card.exists() or card.stat().st_mtime < max(kept))

@@ -30,7 +30,7 @@ from ..preprocessing import Preprocessing, canonical_size_mm
 from .cases import CaseReader, TrainingCase
 from .cross_report import calibration_of, write_cross_validation
 from .cross_validation import folds_begun, forget_folds, plan_folds, run_folds
-from .folders import work_folder
+from .folders import is_interrupted, work_folder
 from .folds import Fold
 from .job import TrainingJob, mean_position_error_mm
 from .method import TrainingMethod
@@ -77,7 +77,8 @@ def train(
         The card of the new bundle.
 
     Raises:
-        LandmarkDetectionError: if the call, the dataset or the configuration is not usable.
+        LandmarkDetectionError: if the call, the dataset or the configuration is not usable, or a new training would
+            overwrite what an interrupted one has reached.
     """
     request = TrainingRequest(
         dataset=str(dataset_folder),
@@ -90,6 +91,8 @@ def train(
         init_from=None if init_from is None else str(init_from),
         seed=seed,
     )
+    if not resume:
+        _check_is_free(request)
     plan = _Plan.of(request)
     check_devices(plan.device, plan.recipe.optimisation.devices)
     with _work_folder(request) as work:
@@ -327,6 +330,15 @@ def _work_folder(request: TrainingRequest) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             work.rmdir()
+
+
+def _check_is_free(request: TrainingRequest) -> None:
+    if is_interrupted(Path(request.output)):
+        message = (
+            f"{request.work_folder} holds a training that stopped before its end; go on with it by --resume, or delete "
+            "that folder to begin anew."
+        )
+        raise LandmarkDetectionError(message)
 
 
 def _check_is_divided(dataset: Dataset) -> None:

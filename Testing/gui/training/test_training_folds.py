@@ -25,10 +25,16 @@ def test_folds_are_trained_one_after_the_other_resumed_and_calibrate_the_model(t
     assert ui.progressBar.value < ui.progressBar.maximum / 3
     ui.trainButton.click()
     assert ui.resumeButton.enabled
+    testbed.answers.append("Cancel")
+    ui.trainButton.click()
+    assert not ready.training.is_busy
+    assert ui.resumeButton.enabled
     ui.configEdit.setText(str(settings["short"]))
+    testbed.answers.append("Ok")
     ui.trainButton.click()
     testbed.wait_until(lambda: not ready.training.is_busy, LIMIT_S)
-    assert testbed.messages == []
+    question = "A training of calibrated stopped before its end. Forget what it has reached, and begin anew?"
+    assert testbed.messages == [question] * 2
     assert "calibrated is trained" in ui.trainingLabel.text
     card = load_card(store.with_name("trainings") / "calibrated")
     assert "2 folds" in card.calibration.method
