@@ -49,9 +49,9 @@ class TestLandmarkDetection:
         monkeypatch.setattr(module.LandmarkDetectionWidget, "_on_detect", lambda _self: None)
         self_test.setUp()
         with pytest.raises(AssertionError, match="nothing was detected"):
-            self_test.test_the_panel_finds_the_landmarks_of_a_simulated_head()
+            self_test.test_the_panel_finds_the_spots()
 
     def test_it_fails_without_its_model(self, module, self_test, monkeypatch):
-        monkeypatch.setattr(module.LandmarkDetectionTest, "_MODEL", "absent")
+        monkeypatch.setattr(module, "SPOTS_MODEL", "absent")
         with pytest.raises(LandmarkDetectionError, match="absent"):
             self_test.runTest()

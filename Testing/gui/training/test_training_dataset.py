@@ -10,13 +10,14 @@ import slicer
 import vtk
 from tiny_detector import write_tiny_bundle
 from training_actions import choose, table_texts
-from training_datasets import LABELS, spots_case, write_spots
+from training_datasets import write_spots
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.files.dataset_check import check_dataset
 from LandmarkDetectionLib.files.dataset_pack import write_pack
 from LandmarkDetectionLib.mrml import add_landmarks, add_volume
+from LandmarkDetectionLib.spots import SPOTS, spots_case
 
 
 @pytest.fixture
@@ -271,7 +272,7 @@ class TestCorrections:
     @pytest.mark.usefixtures("panel")
     def test_a_script_is_told_if_the_volume_is_not_known(self, training_module, tmp_path):
         landmarks_node = add_landmarks("alone")
-        landmarks_node.AddControlPointWorld(vtk.vtkVector3d(1, 2, 3), LABELS[0])
+        landmarks_node.AddControlPointWorld(vtk.vtkVector3d(1, 2, 3), SPOTS[0])
         with pytest.raises(LandmarkDetectionError, match="the volume of these landmarks is not known"):
             training_module.LandmarkTrainingLogic().add_reviewed_case(landmarks_node, tmp_path / "new")
 

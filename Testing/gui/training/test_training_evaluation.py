@@ -12,12 +12,12 @@ import pytest
 import slicer
 from testbed.plot_view import series_of
 from training_actions import choose, is_running, table_texts
-from training_datasets import LABELS, spots_case
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.dataset_writer import add_case
 from LandmarkDetectionLib.models.bundle import load_card
 from LandmarkDetectionLib.models.registry import find_model, remove_model
+from LandmarkDetectionLib.spots import SPOTS, spots_case
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ class TestEvaluation:
         assert rows[0][0] == "trained"
         assert rows[1][0].startswith("Mean position")
         assert rows[0][1].startswith(f"{overall['mre_mm']:.2f}")
-        assert [row[0] for row in table_texts(ui.landmarkErrorsTable)] == list(LABELS)
+        assert [row[0] for row in table_texts(ui.landmarkErrorsTable)] == list(SPOTS)
 
     def test_the_curve_rises_to_all_points(self, evaluated, plot_view):
         evaluated.ui.showCurveButton.click()

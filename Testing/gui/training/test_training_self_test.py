@@ -37,5 +37,5 @@ def test_it_fails_with_a_broken_detector(monkeypatch):
 
 def test_it_fails_where_nothing_is_trained(training_module, monkeypatch):
     monkeypatch.setattr(training_module.LandmarkTrainingLogic, "run", lambda _self, _arguments: "")
-    with pytest.raises(LandmarkDetectionError, match="blobs"):
+    with pytest.raises(LandmarkDetectionError, match="spots-tuned"):
         slicer.selfTests["LandmarkTraining"](msec=0)

@@ -5,14 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
-
 from LandmarkDetectionLib.files.dataset_division import divide_cases
 from LandmarkDetectionLib.files.dataset_writer import add_case
-from LandmarkDetectionLib.landmarks import LandmarkSet
-from LandmarkDetectionLib.volume import Volume
+from LandmarkDetectionLib.spots import spots_case
 
-LABELS = ("bright", "dim")
 CASES = 8
 
 _SHORT = {
@@ -20,18 +16,6 @@ _SHORT = {
     "network": {"patch_size": 13, "widths": [8, 16], "hidden": 16},
     "preprocessing": {"spacing_mm": [2.0, 2.0, 2.0], "centre": "content"},
 }
-
-
-def spots_case(seed: int) -> tuple[Volume, LandmarkSet]:
-    """A volume of 24 mm a side with two spots that move together."""
-    random = np.random.default_rng(seed)
-    centres = np.array([[7.0, 12.0, 11.0], [16.0, 8.0, 13.0]]) + random.uniform(-3.0, 3.0, 3)
-    voxels = random.uniform(1.0, 10.0, (24, 24, 24))
-    k, j, i = np.indices(voxels.shape)
-    for centre, brightness in zip(centres, (200.0, 100.0), strict=True):
-        squares = ((np.stack([i, j, k], axis=-1) - centre) ** 2).sum(-1)
-        voxels += brightness * np.exp(-squares / 8.0)
-    return Volume(voxels.astype(np.float32), np.eye(4), f"spots{seed}"), LandmarkSet.from_array(LABELS, centres)
 
 
 def write_spots(folder: Path, divided: bool = True) -> Path:
