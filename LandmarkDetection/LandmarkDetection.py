@@ -52,6 +52,7 @@ from LandmarkDetectionWidgets.measurements_section import MeasurementsSection
 from LandmarkDetectionWidgets.packages import Packages
 from LandmarkDetectionWidgets.packages_row import PackagesRow
 from LandmarkDetectionWidgets.planes_section import PlanesSection
+from LandmarkDetectionWidgets.point_names import PointNames
 from LandmarkDetectionWidgets.review_section import ReviewSection
 from LandmarkDetectionWidgets.sample_data import register_sample_data
 from LandmarkDetectionWidgets.shown_landmarks import ShownLandmarks
@@ -130,6 +131,7 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         self.detection = DetectionSection(self.ui, self._on_detect, self._on_detected, self._on_cpu_wanted)
         self.shown = ShownLandmarks()
         self.review = ReviewSection(self.ui, self.shown)
+        self.names = PointNames(self.ui, self.shown)
         self.ellipsoids = Ellipsoids(self.shown)
         self.planes = PlanesSection(self.ui, self.shown, self._on_plane_chosen)
         self.measurements = MeasurementsSection(self.ui, self.shown)

@@ -16,6 +16,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from panel_actions import choose_model
 from testbed import Testbed
+from testbed.slice_view import SliceView
 from testbed.slicer_source import VARIABLE, slicer_source
 from tiny_detector import ENDLESS, write_tiny_bundle
 
@@ -118,3 +119,11 @@ def uncalibrated(panel: object, head: object, module: ModuleType) -> slicer.vtkM
     landmarks = module.LandmarkDetectionLogic().detect(head, "tiny-uncalibrated", device="cpu")
     panel.ui.landmarksSelector.setCurrentNode(landmarks)
     return landmarks
+
+
+@pytest.fixture(scope="module")
+def red_view(testbed: Testbed) -> Iterator[SliceView]:
+    """The red slice view, in a window."""
+    view = testbed.open_slice_view("Red")
+    yield view
+    view.close()

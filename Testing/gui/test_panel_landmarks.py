@@ -124,6 +124,29 @@ def test_a_list_that_a_person_made_can_be_shown(panel, detected):
     assert row(panel, 1) == ["sella", "", "", "", "", "", "not placed"]
 
 
+def test_names_that_cover_the_anatomy_can_be_taken_away(testbed, panel, detected, red_view, head):
+    red_view.show_volume(head)
+    panel.ui.landmarksTable.cellClicked.emit(0, 0)
+    testbed.application.processEvents()
+    with_names = red_view.grab().toImage()
+    assert panel.ui.namesCheckBox.checked
+    panel.ui.namesCheckBox.click()
+    testbed.application.processEvents()
+    assert not detected.GetDisplayNode().GetPointLabelsVisibility()
+    assert red_view.grab().toImage() != with_names
+
+
+def test_the_box_of_the_names_follows_the_module_markups_and_the_list(panel, detected):
+    detected.GetDisplayNode().SetPointLabelsVisibility(False)
+    assert not panel.ui.namesCheckBox.checked
+    panel.ui.landmarksSelector.setCurrentNode(None)
+    assert not panel.ui.namesCheckBox.enabled
+    assert panel.ui.namesCheckBox.toolTip == "Detect landmarks first."
+    by_hand = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode", "by hand")
+    panel.ui.landmarksSelector.setCurrentNode(by_hand)
+    assert panel.ui.namesCheckBox.checked
+
+
 def test_a_deleted_list_leaves_an_empty_table(panel, detected, scene):
     scene.RemoveNode(detected)
     assert panel.ui.landmarksTable.rowCount == 0

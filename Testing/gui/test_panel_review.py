@@ -26,13 +26,6 @@ def predicted_position(node, index):
     return detection_of(node).landmarks[index].position_ras
 
 
-@pytest.fixture(scope="module")
-def red_view(testbed):
-    view = testbed.open_slice_view("Red")
-    yield view
-    view.close()
-
-
 @pytest.fixture
 def drag(testbed, red_view, head):
     """Drags a landmark in the red slice view by some pixels, with the mouse."""
