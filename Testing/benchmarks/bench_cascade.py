@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import os
 import sys
 
 import numpy as np
 import torch
 from measuring import (
+    CPU,
+    NETWORKS,
+    WHOLE,
     LayerCall,
     Target,
     Timed,
@@ -17,12 +19,15 @@ from measuring import (
     for_each,
     in_fresh_process,
     layer_calls,
-    print_times,
+    noise,
+    print_measured,
     random_bundle,
-    targets_met,
+    recorded_inputs,
+    speed_target,
     timed_in_turn,
+    whole_target,
 )
-from torch import Tensor, nn
+from torch import nn
 
 from LandmarkDetectionLib.detectors.cascade import CascadeDetector, CascadeNetworkSettings, PatchSource
 from LandmarkDetectionLib.detectors.grid import Grid
@@ -40,26 +45,15 @@ from LandmarkDetectionLib.volume import Volume
 LANDMARKS = 5
 SIDE, SPACING_MM = 128, 1.6
 ROUNDS = 7
-CPU = torch.device("cpu")
 
 MOST_DETECTION_PER_NETWORKS = 1.2
-LEAST_NETWORK_PER_LAYERS = 0.6
 
-WHOLE = "whole detection"
-NETWORKS = "bare network calls"
 COARSE, COARSE_LAYERS = "  the first stage", "    its layers, timed alone"
 LOCAL, LOCAL_LAYERS = "  the second stage, one after the other", "    their layers, timed alone"
 GROUPED = "    as groups of one network"
 FRAME = "bringing the volume into the frame"
 DECODING = "finding the peaks of the heatmaps"
 PATCHES = "cutting the patches"
-
-
-def scan() -> Volume:
-    """Smooth noise in Hounsfield units."""
-    coarse = torch.rand((1, 1, 8, 8, 8), generator=torch.Generator().manual_seed(0))
-    voxels = nn.functional.interpolate(coarse, (SIDE,) * 3, mode="trilinear")[0, 0] * 1500 - 1000
-    return Volume(voxels.numpy().astype(np.int16), np.diag([SPACING_MM] * 3 + [1.0]), "scan")
 
 
 def paper_size_bundle() -> ModelBundle:
@@ -79,17 +73,9 @@ def paper_size_bundle() -> ModelBundle:
     )
 
 
-def recorded_inputs(detector: CascadeDetector, volume: Volume) -> list[Tensor]:
-    """What a detection gives to the first stage and to each network of the second."""
-    given: list[Tensor] = []
-    networks = (detector.coarse, *detector.local)
-    hooks = [
-        network.register_forward_pre_hook(lambda _network, inputs: given.append(inputs[0])) for network in networks
-    ]
-    detector.detect(volume)
-    for hook in hooks:
-        hook.remove()
-    return given
+def networks_of(detector: CascadeDetector) -> tuple[nn.Module, ...]:
+    """The first stage, and each network of the second."""
+    return detector.coarse, *detector.local
 
 
 def as_groups(settings: CascadeNetworkSettings) -> nn.Module:
@@ -107,7 +93,7 @@ def timed_parts(volume: Volume) -> tuple[dict[str, Timed], dict[str, float]]:
     """Time a detection and its parts; also the GFLOP of the networks."""
     bundle = paper_size_bundle()
     detector = load_detector(bundle, "cpu")
-    image, *patches = recorded_inputs(detector, volume)
+    image, *patches = recorded_inputs(detector, networks_of(detector), volume)
     calls = list(zip(detector.local, patches, strict=True))
     layers = layer_calls(detector.coarse, image)
     local_layers = [layer for network, patch in calls for layer in layer_calls(network, patch)]
@@ -144,11 +130,11 @@ def effect_of_bfloat16(volume: Volume) -> tuple[float, float]:
     Not of the positions: heatmaps of random weights have no peaks that stand out.
     """
     detector = load_detector(paper_size_bundle(), "cpu")
-    image, *patches = recorded_inputs(detector, volume)
+    image, *patches = recorded_inputs(detector, networks_of(detector), volume)
     settings = detector.settings
     exact = [settings.coarse_network(3, LANDMARKS), *[settings.local_network(3) for _ in range(LANDMARKS)]]
     answers = []
-    for reduced, full, given in zip((detector.coarse, *detector.local), exact, (image, *patches), strict=True):
+    for reduced, full, given in zip(networks_of(detector), exact, (image, *patches), strict=True):
         full.load_state_dict(reduced.state_dict())
         answers.append((reduced(given).float(), full(given.float())))
     heat, exact_heat = answers[0]
@@ -157,31 +143,25 @@ def effect_of_bfloat16(volume: Volume) -> tuple[float, float]:
 
 
 def targets(times: dict[str, Timed]) -> list[Target]:
-    """Judged by the least times."""
-    least = {name: timed.least for name, timed in times.items()}
-    most, fewest = MOST_DETECTION_PER_NETWORKS, LEAST_NETWORK_PER_LAYERS
+    """Of the whole, and of both stages."""
     return [
-        Target("whole detection / bare network calls", least[WHOLE] / least[NETWORKS], most, True),
-        Target("speed of the first stage / its layers", least[COARSE_LAYERS] / least[COARSE], fewest, False, ".0%"),
-        Target("speed of the second stage / its layers", least[LOCAL_LAYERS] / least[LOCAL], fewest, False, ".0%"),
+        whole_target(times, MOST_DETECTION_PER_NETWORKS),
+        speed_target("the first stage / its layers", times[COARSE], times[COARSE_LAYERS]),
+        speed_target("the second stage / its layers", times[LOCAL], times[LOCAL_LAYERS]),
     ]
 
 
 def main() -> int:
     """Print what was measured; 1 if a target is missed."""
-    volume = scan()
-    before_mb, most_mb = in_fresh_process(peak_memory_mb, volume)
+    volume = noise([SIDE] * 3, SPACING_MM)
+    memory_mb = in_fresh_process(peak_memory_mb, volume)
     with torch.inference_mode():
         times, gflop = timed_parts(volume)
-    settings = CascadeNetworkSettings()
-    print(
-        f"cascade: {'x'.join(map(str, volume.size))} voxels ({volume.voxels.dtype}) + {LANDMARKS} patches of "
-        f"{'x'.join([str(settings.patch_size)] * 3)}, {network_dtype(CPU)}, {torch.get_num_threads()} threads, "
-        f"load average {os.getloadavg()[0]:.1f}, {ROUNDS} rounds"
+    patch = "x".join([str(CascadeNetworkSettings().patch_size)] * 3)
+    title = (
+        f"cascade: {'x'.join(map(str, volume.size))} voxels ({volume.voxels.dtype}) + {LANDMARKS} patches of {patch}"
     )
-    print_times(times, gflop)
-    all_met = targets_met(targets(times))
-    print(f"{'peak memory':42}{most_mb:6.0f} MB, of which {before_mb:.0f} MB before the detection")
+    all_met = print_measured(title, ROUNDS, times, gflop, targets=targets(times), memory_mb=memory_mb)
     if has_bfloat16(CPU):
         with torch.inference_mode():
             heat, displacement = effect_of_bfloat16(volume)

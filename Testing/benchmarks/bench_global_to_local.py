@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 import sys
 
-import numpy as np
 import torch
 from measuring import (
+    CPU,
+    NETWORKS,
+    WHOLE,
     LayerCall,
     Target,
     Timed,
@@ -17,16 +18,18 @@ from measuring import (
     in_fresh_process,
     layer_calls,
     moved_by_bfloat16_mm,
-    print_times,
+    noise,
+    print_measured,
     random_bundle,
-    targets_met,
+    recorded_inputs,
+    speed_target,
     timed_in_turn,
+    whole_target,
 )
 from torch import Tensor, nn
 
 from LandmarkDetectionLib.detectors.global_to_local import (
     GLOBAL_PREFIX,
-    GlobalToLocalDetector,
     GlobalToLocalNetworkSettings,
     local_prefix,
 )
@@ -42,26 +45,14 @@ from LandmarkDetectionLib.volume import Volume
 LANDMARKS = 8
 SPACING_MM, SIZE_MM = 1.5, (200.0, 200.0, 120.0)
 ROUNDS = 9
-CPU = torch.device("cpu")
 
 MOST_DETECTION_PER_NETWORKS = 1.3
-LEAST_NETWORK_PER_LAYERS = 0.6
 
-WHOLE = "whole detection"
-NETWORKS = "bare network calls"
 GLOBAL, GLOBAL_LAYERS = "  the global one", "    its layers, timed alone"
 NORMALISED = "    with batch normalisation not folded"
 LOCAL, LOCAL_LAYERS = "  the 8 local ones, as groups of one", "    their layers, timed alone"
 LOCAL_LOOP = "    one after the other"
 FRAME = "bringing the volume into the frame"
-
-
-def scan() -> Volume:
-    """Smooth noise of the paper's size and spacing, in Hounsfield units."""
-    size = [round(side / SPACING_MM) for side in SIZE_MM]
-    coarse = torch.rand((1, 1, 8, 8, 8), generator=torch.Generator().manual_seed(0))
-    voxels = torch.nn.functional.interpolate(coarse, size[::-1], mode="trilinear")[0, 0] * 1500 - 1000
-    return Volume(voxels.numpy().astype(np.int16), np.diag([SPACING_MM] * 3 + [1.0]), "scan")
 
 
 def paper_size_bundle() -> ModelBundle:
@@ -95,19 +86,6 @@ def after_one_look(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
     return network.state_dict()
 
 
-def recorded_inputs(detector: GlobalToLocalDetector, volume: Volume) -> list[Tensor]:
-    """What a detection gives to the global network and to the local ones."""
-    given: list[Tensor] = []
-    networks = (detector._global, detector._local)
-    hooks = [
-        network.register_forward_pre_hook(lambda _network, inputs: given.append(inputs[0])) for network in networks
-    ]
-    detector.detect(volume)
-    for hook in hooks:
-        hook.remove()
-    return given
-
-
 def ready(network: nn.Module) -> nn.Module:
     """As the detector has its networks."""
     return network.to(network_dtype(CPU), memory_format=torch.channels_last_3d).eval()
@@ -117,7 +95,7 @@ def timed_parts(volume: Volume) -> tuple[dict[str, Timed], dict[str, float]]:
     """Time a detection and its parts; also the GFLOP of the networks."""
     bundle = paper_size_bundle()
     detector = load_detector(bundle, "cpu")
-    image, boxes = recorded_inputs(detector, volume)
+    image, boxes = recorded_inputs(detector, (detector._global, detector._local), volume)
     settings = GlobalToLocalNetworkSettings()
     normalised = ready(settings.global_network(3, LANDMARKS, is_normalised=True))
     single = [ready(settings.local_network(3, 1, is_normalised=False)) for _ in range(LANDMARKS)]
@@ -145,30 +123,23 @@ def peak_memory_mb(volume: Volume) -> tuple[float, float]:
 
 
 def targets(times: dict[str, Timed]) -> list[Target]:
-    """Judged by the least times."""
-    least = {name: timed.least for name, timed in times.items()}
-    most, fewest = MOST_DETECTION_PER_NETWORKS, LEAST_NETWORK_PER_LAYERS
+    """Of the whole, and of both kinds of networks."""
     return [
-        Target("whole detection / bare network calls", least[WHOLE] / least[NETWORKS], most, True),
-        Target("speed of the global network / its layers", least[GLOBAL_LAYERS] / least[GLOBAL], fewest, False, ".0%"),
-        Target("speed of the local networks / their layers", least[LOCAL_LAYERS] / least[LOCAL], fewest, False, ".0%"),
+        whole_target(times, MOST_DETECTION_PER_NETWORKS),
+        speed_target("the global network / its layers", times[GLOBAL], times[GLOBAL_LAYERS]),
+        speed_target("the local networks / their layers", times[LOCAL], times[LOCAL_LAYERS]),
     ]
 
 
 def main() -> int:
     """Print what was measured; 1 if a target is missed."""
-    volume = scan()
-    before_mb, most_mb = in_fresh_process(peak_memory_mb, volume)
+    volume = noise([round(side / SPACING_MM) for side in SIZE_MM], SPACING_MM)
+    memory_mb = in_fresh_process(peak_memory_mb, volume)
     with torch.inference_mode():
         times, gflop = timed_parts(volume)
-    print(
-        f"global-to-local: {LANDMARKS} landmarks, {'x'.join(map(str, volume.size))} voxels ({volume.voxels.dtype}) of "
-        f"{SPACING_MM} mm, {network_dtype(CPU)}, {torch.get_num_threads()} threads, "
-        f"load average {os.getloadavg()[0]:.1f}, {ROUNDS} rounds"
-    )
-    print_times(times, gflop)
-    all_met = targets_met(targets(times))
-    print(f"{'peak memory':42}{most_mb:6.0f} MB, of which {before_mb:.0f} MB before the detection")
+    voxels = f"{'x'.join(map(str, volume.size))} voxels ({volume.voxels.dtype}) of {SPACING_MM} mm"
+    title = f"global-to-local: {LANDMARKS} landmarks, {voxels}"
+    all_met = print_measured(title, ROUNDS, times, gflop, targets=targets(times), memory_mb=memory_mb)
     if has_bfloat16(CPU):
         moved_mm = moved_by_bfloat16_mm(paper_size_bundle(), volume)
         print(

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import torch
 from measuring import (
+    CPU,
     LayerCall,
     Target,
     Timed,
@@ -19,6 +20,7 @@ from measuring import (
     moved_by_bfloat16_mm,
     print_times,
     random_bundle,
+    speed_target,
     targets_met,
     timed_in_turn,
 )
@@ -39,13 +41,11 @@ from LandmarkDetectionLib.volume import Volume
 
 SIDE, SPACING_MM, PASSES = 448, 0.5, 50
 ROUNDS, LONG_ROUNDS = 7, 2
-CPU = torch.device("cpu")
 SETTINGS = MultiscaleLocNetSettings()
 
 MOST_DETECTION_PER_NETWORKS = 1.5
 MOST_PASSES_PER_PASS = 53 / 4
 MOST_SHARED_PER_PASSES = 0.5
-LEAST_NETWORK_PER_LAYERS = 0.6
 
 ONE_PASS = "whole detection, one pass"
 NETWORKS = "four bare network calls"
@@ -172,7 +172,7 @@ def targets(parts: dict[str, Timed], passes: dict[str, Timed]) -> list[Target]:
     most_shared = MOST_SHARED_PER_PASSES * MOST_PASSES_PER_PASS
     return [
         Target("one pass / bare network calls", part[ONE_PASS] / part[NETWORKS], MOST_DETECTION_PER_NETWORKS, True),
-        Target("speed of the networks / their layers", part[LAYERS] / part[NETWORKS], LEAST_NETWORK_PER_LAYERS, False),
+        speed_target("the networks / their layers", parts[NETWORKS], parts[LAYERS]),
         Target("noisy passes / one pass", whole[ALL_PASSES] / whole[ONE_PASS], MOST_PASSES_PER_PASS, True),
         Target("passes that share a heatmap / one pass", whole[SHARED] / whole[ONE_PASS], most_shared, True),
         Target("  / separate noisy passes", whole[SHARED] / whole[ALL_PASSES], MOST_SHARED_PER_PASSES, True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import multiprocessing
+import os
 import resource
 import statistics
 import sys
@@ -21,10 +22,17 @@ import torch
 from torch import Tensor, nn
 
 from LandmarkDetectionLib.detectors.base import Detector
+from LandmarkDetectionLib.detectors.precision import network_dtype
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.models.bundle import ModelBundle
 from LandmarkDetectionLib.models.card import ModelCard, TrainingRecord
 from LandmarkDetectionLib.volume import Volume
+
+CPU = torch.device("cpu")
+
+WHOLE = "whole detection"
+NETWORKS = "bare network calls"
+LEAST_NETWORK_PER_LAYERS = 0.6
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,16 @@ class Target:
         return self.measured <= self.limit if self.is_largest else self.measured >= self.limit
 
 
+def whole_target(times: Mapping[str, Timed], most: float) -> Target:
+    """What a detection may cost beyond its networks, judged by the least times."""
+    return Target(f"{WHOLE} / {NETWORKS}", times[WHOLE].least / times[NETWORKS].least, most, True)
+
+
+def speed_target(name: str, network: Timed, layers: Timed) -> Target:
+    """What a network may cost beyond its layers, judged by the least times."""
+    return Target(f"speed of {name}", layers.least / network.least, LEAST_NETWORK_PER_LAYERS, False, ".0%")
+
+
 def targets_met(targets: Sequence[Target]) -> bool:
     """Print a line for each target; whether all are met."""
     for target in targets:
@@ -83,6 +101,35 @@ def targets_met(targets: Sequence[Target]) -> bool:
         verdict = "pass" if target.is_met else "FAIL"
         print(f"{target.name:42}{target.measured:>9{target.written_as}}   {limit:14} {verdict}")
     return all(target.is_met for target in targets)
+
+
+def print_measured(
+    title: str,
+    rounds: int,
+    times: Mapping[str, Timed],
+    gflop: Mapping[str, float],
+    *,
+    targets: Sequence[Target],
+    memory_mb: tuple[float, float],
+) -> bool:
+    """Print what a benchmark has measured; whether all targets are met.
+
+    Args:
+        title: method and sizes.
+        rounds: over which things were timed.
+        times, gflop: of things, by name.
+        targets: of the benchmark.
+        memory_mb: before and after a detection, as `detection_memory_mb` returns it.
+    """
+    print(
+        f"{title}, {network_dtype(CPU)}, {torch.get_num_threads()} threads, load average {os.getloadavg()[0]:.1f}, "
+        f"{rounds} rounds"
+    )
+    print_times(times, gflop)
+    all_met = targets_met(targets)
+    before_mb, most_mb = memory_mb
+    print(f"{'peak memory':42}{most_mb:6.0f} MB, of which {before_mb:.0f} MB before the detection")
+    return all_met
 
 
 def in_full_precision() -> AbstractContextManager[object]:
@@ -99,6 +146,25 @@ def moved_by_bfloat16_mm(bundle: ModelBundle, volume: Volume) -> list[float]:
         float(np.linalg.norm(one.position_ras - other.position_ras))
         for one, other in zip(reduced.landmarks, full.landmarks, strict=True)
     ]
+
+
+def noise(size: Sequence[int], spacing_mm: float) -> Volume:
+    """Smooth noise in Hounsfield units: a scan of so many voxels along i, j, k."""
+    coarse = torch.rand((1, 1, 8, 8, 8), generator=torch.Generator().manual_seed(0))
+    voxels = nn.functional.interpolate(coarse, tuple(size)[::-1], mode="trilinear")[0, 0] * 1500 - 1000
+    return Volume(voxels.numpy().astype(np.int16), np.diag([spacing_mm] * 3 + [1.0]), "scan")
+
+
+def recorded_inputs(detector: Detector, networks: Iterable[nn.Module], volume: Volume) -> list[Tensor]:
+    """What a detection gives to each of its networks, in the order of the calls."""
+    given: list[Tensor] = []
+    hooks = [
+        network.register_forward_pre_hook(lambda _network, inputs: given.append(inputs[0])) for network in networks
+    ]
+    detector.detect(volume)
+    for hook in hooks:
+        hook.remove()
+    return given
 
 
 def random_bundle(method: str, weights: Mapping[str, Tensor], **of_the_card: Any) -> ModelBundle:
