@@ -20,6 +20,7 @@ from measuring import (
     moved_by_bfloat16_mm,
     print_times,
     random_bundle,
+    recorded_inputs,
     speed_target,
     targets_met,
     timed_in_turn,
@@ -83,20 +84,6 @@ def paper_size_bundle(passes: int, last_scale: str = "separate") -> ModelBundle:
     )
 
 
-def recorded_inputs(detector: Detector, volume: Volume) -> list[Tensor]:
-    """What a detection gives to the network of each scale."""
-    given: list[Tensor] = []
-    hooks = [
-        network.encoder[0].register_forward_pre_hook(lambda _layer, inputs: given.append(inputs[0]))
-        for network in detector._search.networks
-    ]
-    detector.detect(volume)
-    for hook in hooks:
-        hook.remove()
-    assert len(given) == len(detector._search.networks), "one call a scale"
-    return given
-
-
 def straightforward_pass(detector: Detector, canonical: CanonicalVolume) -> Tensor:
     """The published pass written plainly: the volume in floats, pooled by torch, crops sampled at every voxel."""
     low, high = canonical.window
@@ -120,7 +107,9 @@ def straightforward_pass(detector: Detector, canonical: CanonicalVolume) -> Tens
 def timed_parts(volume: Volume) -> tuple[dict[str, Timed], dict[str, float]]:
     """Time a single pass and its parts; also the GFLOP of its networks."""
     detector = load_detector(paper_size_bundle(passes=0), "cpu")
-    networks, inputs = detector._search.networks, recorded_inputs(detector, volume)
+    networks = detector._search.networks
+    inputs = recorded_inputs(detector, [network.encoder[0] for network in networks], volume)
+    assert len(inputs) == len(networks), "one call a scale"
     layers = [call for network, given in zip(networks, inputs, strict=True) for call in layer_calls(network, given)]
     preprocessing = detector.card.preprocessing
     canonical = canonical_volume(volume, preprocessing)
