@@ -268,6 +268,14 @@ def test_output_that_holds_something_else_is_refused_before_anything_is_read(tmp
     assert not (tmp_path / "thesis.training").exists()
 
 
+def test_wrong_configuration_and_missing_start_are_refused_before_anything_is_read(run, tmp_path):
+    dataset = without_images(tmp_path / "dataset")
+    with pytest.raises(LandmarkDetectionError, match="inference: iteratons is not a known field"):
+        run(dataset=dataset, changes={"inference": {"iteratons": 3}})
+    with pytest.raises(LandmarkDetectionError, match="nowhere"):
+        run(dataset=dataset, init_from=tmp_path / "nowhere")
+
+
 def test_method_without_a_training_is_refused(datasets, tmp_path):
     with pytest.raises(
         LandmarkDetectionError, match='no training for the method "atlas-of-clouds"; choose one of: pin'
