@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
-from LandmarkDetectionLib.files.images import find_images, image_stem, read_volume, write_volume
+from LandmarkDetectionLib.files.images import find_images, finite_voxels, image_stem, read_volume, write_volume
 from LandmarkDetectionLib.geometry import apply_affine, rotation_matrix
 from LandmarkDetectionLib.volume import Volume
 
@@ -187,6 +187,29 @@ class TestNotFinite:
             messages.append(str(error))
         assert len(messages) == 1
         assert ("54% of its voxels" in messages[0]) == is_refused
+
+    @pytest.mark.parametrize(
+        ("shape", "place", "is_refused"),
+        [
+            ((30, 30, 30), np.s_[14:17, 14:17, 14:17], True),
+            ((30, 30, 30), np.s_[14, 14:16, 14:16], False),
+            ((30, 30, 30), np.s_[14:17, 14:17, :17], False),
+            ((30, 30, 30), np.s_[::2, ::2, ::2], False),
+            ((1, 30, 30), np.s_[:, 14:17, 14:17], True),
+            ((1, 30, 30), np.s_[:, :9, 14:17], False),
+        ],
+        ids=["a hole", "a small one", "one open to the border", "scattered voxels", "in a picture", "at its border"],
+    )
+    def test_a_hole_in_what_the_image_shows_is_refused(self, shape, place, is_refused):
+        voxels = np.ones(shape, np.float32)
+        voxels[place] = np.nan
+        reports = []
+        if is_refused:
+            with pytest.raises(LandmarkDetectionError, match=r"scan: (27|9) NaN or infinite voxels leave a hole"):
+                finite_voxels("scan", voxels, reports.append)
+        else:
+            assert np.isfinite(finite_voxels("scan", voxels, reports.append)).all()
+        assert len(reports) == (not is_refused)
 
     def test_a_finite_image_reports_nothing(self, tmp_path):
         write_volume(Volume(COUNTING.astype(np.float64), np.eye(4)), tmp_path / "case.nrrd")

@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 _WRITABLE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _LARGEST_SHARE_NOT_FINITE = 0.5
+_LARGEST_HOLE = 1 / 15
+"""Width beside that of the image. Wider ones move the bundled models' landmarks farther than those usually err; single
+voxels here and there do not, even if they are nearly half of the image."""
 _SLICE_THICKNESS_MM = 1.0
 _LARGEST_STEP_DEVIATION = 0.1
 """Of the distance between the slices of a DICOM series."""
@@ -218,7 +221,8 @@ def finite_voxels(name: str, voxels: NDArray, report: Callable[[str], None] = _l
     """The voxels with NaN and infinity replaced by the finite minimum; `report` is told so in a sentence.
 
     Raises:
-        LandmarkDetectionError: if most of them are not finite.
+        LandmarkDetectionError: if most of them are not finite, or all in a wide region that finite ones enclose. One
+            that reaches the border is a mask around what was imaged.
     """
     if not np.issubdtype(voxels.dtype, np.floating) or np.isfinite([voxels.min(), voxels.max()]).all():
         return voxels
@@ -227,5 +231,20 @@ def finite_voxels(name: str, voxels: NDArray, report: Callable[[str], None] = _l
     if share > _LARGEST_SHARE_NOT_FINITE:
         message = f"{name}: {share:.0%} of its voxels are NaN or infinite: export it again."
         raise LandmarkDetectionError(message)
+    hole = _largest_hole(~finite)
+    if hole > max(1, voxels.size * _LARGEST_HOLE ** sum(count > 1 for count in voxels.shape)):
+        message = f"{name}: {hole} NaN or infinite voxels leave a hole in what it shows: export it again."
+        raise LandmarkDetectionError(message)
     report(f"{name}: {np.count_nonzero(~finite)} NaN or infinite voxels were set to the image's minimum.")
     return np.where(finite, voxels, voxels[finite].min())
+
+
+def _largest_hole(is_missing: NDArray[np.bool_]) -> int:
+    """Voxels of the largest region, connected through faces, that does not reach the border of the image."""
+    labels = sitk.GetArrayFromImage(sitk.ConnectedComponent(sitk.GetImageFromArray(is_missing.astype(np.uint8))))
+    counts = np.bincount(labels.ravel())
+    counts[0] = 0
+    for axis, length in enumerate(labels.shape):
+        if length > 1:  # all of a picture lies at the ends of its third axis
+            counts[np.unique(labels.take([0, -1], axis))] = 0
+    return int(counts.max())
