@@ -170,6 +170,4 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-CASCADE = TrainingMethod(
-    PRESETS, CascadeTraining, CascadeNetworkSettings, CascadeInference, train_cascade, spacing_mm
-)
+CASCADE = TrainingMethod(PRESETS, CascadeTraining, CascadeNetworkSettings, CascadeInference, train_cascade, spacing_mm)
