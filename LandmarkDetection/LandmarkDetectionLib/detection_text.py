@@ -6,6 +6,7 @@ from .case_result import CaseResult
 from .landmarks import DetectedLandmark, Detection
 from .measurements import Measurement
 from .text_table import text_table
+from .wording import counted
 
 _HEADINGS = (
     "landmark",
@@ -14,7 +15,7 @@ _HEADINGS = (
     "S (mm)",
     "presence",
     "spread (mm)",
-    "90 % within (mm)",
+    "90 % radius (mm)",
     "models apart (mm)",
     "to do",
 )
@@ -34,7 +35,9 @@ def case_text(result: CaseResult) -> str:
         rows = [(measurement.name, measured(measurement)) for measurement in result.measurements]
         parts.append(text_table(("measurement", "value"), rows, texts=2))
     if not detection.is_calibrated:
-        parts.append("Spread and ± are the model's own guess: it is not calibrated, and may err by much more.")
+        models, are = ("model's", "it is") if len(detection.model_names) == 1 else ("models'", "they are")
+        guess = f"The spread (a standard deviation) and the ± of measurements are the {models} own guess"
+        parts.append(f"{guess}: {are} not calibrated, and may err by much more.")
     parts += [f"Note: {note}" for note in result.notes]
     return "\n\n".join(parts)
 
@@ -43,22 +46,22 @@ def case_line(result: CaseResult) -> str:
     """The same in one line."""
     detection = result.detection
     found = [mark for mark in detection.landmarks if not mark.missing]
-    line = f"{result.name}: {len(found)} of {len(detection.landmarks)} landmarks"
+    line = f"{result.name}: {len(found)} of {counted(len(detection.landmarks), 'landmark')}"
     if found:
         least_certain = max(found, key=lambda mark: mark.spread_mm)
         line += f", spread at most {least_certain.spread_mm:.1f} mm ({least_certain.label})"
     review = [mark.label for mark in detection.landmarks if mark.needs_review]
     if review:
         line += f", to review: {', '.join(review)}"
-    notes = {0: "", 1: ", 1 note"}.get(len(result.notes), f", {len(result.notes)} notes")
+    notes = f", {counted(len(result.notes), 'note')}" if result.notes else ""
     return f"{line}, {detection.seconds:.2f} s on {detection.device}{notes}"
 
 
 def measured(measurement: Measurement) -> str:
     """A value with its standard deviation and unit."""
     unit = {"deg": "°"}.get(measurement.unit, f" {measurement.unit}")
-    spread = "" if measurement.sd is None else f" ± {measurement.sd:.1f}"
-    return f"{measurement.value:.1f}{spread}{unit}"
+    deviation = "" if measurement.sd is None else f" ± {measurement.sd:.1f}"
+    return f"{measurement.value:z.1f}{deviation}{unit}"
 
 
 def _landmark_table(detection: Detection) -> str:
@@ -69,7 +72,7 @@ def _landmark_table(detection: Detection) -> str:
 
 
 def _landmark_cells(mark: DetectedLandmark) -> list[str]:
-    position = ["missing", "", ""] if mark.missing else [f"{coordinate:.1f}" for coordinate in mark.position_ras]
+    position = ["missing", "", ""] if mark.missing else [f"{coordinate:z.1f}" for coordinate in mark.position_ras]
     optional = ["" if number is None else f"{number:.1f}" for number in (mark.radius90_mm, mark.disagreement_mm)]
     review = "review" if mark.needs_review else ""
     return [mark.label, *position, f"{mark.presence:.2f}", f"{mark.spread_mm:.1f}", *optional, review]

@@ -93,7 +93,7 @@ def _tile(folder: Path, result: CaseResult) -> Tile:
         name=result.name,
         model=f"{result.detection.model_name}, {result.detection.seconds:.2f} s on {result.detection.device}",
         picture=quote(f"{_THUMBNAILS_FOLDER}/{thumbnail.name}") if thumbnail.is_file() else "",
-        least_certain=[(mark.label, f"± {mark.spread_mm:.1f} mm") for mark in least_certain],
+        least_certain=[(mark.label, f"{mark.spread_mm:.1f} mm") for mark in least_certain],
         review=[_doubts(mark) for mark in result.detection.landmarks if mark.needs_review],
         missing=[mark.label for mark in result.detection.landmarks if mark.missing],
         measurements=[(measurement.name, measured(measurement)) for measurement in result.measurements],

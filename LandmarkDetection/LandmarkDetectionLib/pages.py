@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from .wording import counted
+
 
 def render_page(template: str, **values: Any) -> str:
     """The HTML of a template in Resources/Templates, filled with values.
@@ -17,4 +19,5 @@ def render_page(template: str, **values: Any) -> str:
 
     folder = Path(str(files("LandmarkDetectionLib"))) / "Resources" / "Templates"
     environment = Environment(loader=FileSystemLoader(folder), autoescape=True, undefined=StrictUndefined)
+    environment.globals["counted"] = counted
     return environment.get_template(template).render(**values)

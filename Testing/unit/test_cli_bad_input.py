@@ -115,7 +115,7 @@ class TestImages:
         (sentence,) = [line for line in done.err.splitlines() if " failed: " in line]
         assert words in sentence
         assert sentence.endswith(".")
-        assert done.out.startswith("0 of 1 cases succeeded")
+        assert done.out.startswith("0 of 1 case succeeded")
         assert files_below(tmp_path / "out") == NOTHING_FOUND
 
     def test_among_good_images_each_bad_one_fails_alone(self, model, tmp_path):

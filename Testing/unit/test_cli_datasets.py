@@ -40,7 +40,7 @@ class TestCheck:
     def test_a_sound_folder_has_no_problem(self, dataset):
         checked = call("dataset", "check", dataset)
         assert (checked.status, checked.err) == (0, "")
-        assert "has no problem" in checked.out
+        assert checked.out == f"There is no problem in {dataset}.\n"
 
     def test_every_problem_is_listed_under_its_case(self, tmp_path):
         write_scan(tmp_path / "a.nrrd")

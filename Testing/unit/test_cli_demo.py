@@ -47,7 +47,7 @@ def test_shows_every_model_that_has_an_image(package, tmp_path):
     done = demo(package, "--output", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert all(label in done.stdout for label in LABELS)
-    assert done.stdout.splitlines()[-1] == f"1 of 1 cases succeeded: see {tmp_path / 'out' / 'index.html'}"
+    assert done.stdout.splitlines()[-1] == f"1 of 1 case succeeded: see {tmp_path / 'out' / 'index.html'}"
     planes = {f"tiny-head_{name}{suffix}" for name in ("axial", "axial_from_below") for suffix in (".png", ".nrrd")}
     case = {"tiny-head.mrk.json", "tiny-head.planes.mrk.json", "tiny-head.detection.json", "thumbnails/tiny-head.png"}
     assert files_below(tmp_path / "out") == planes | case | {"index.html", "results.csv", "cases.csv"}

@@ -81,10 +81,10 @@ class TestOneScan:
 
     def test_says_which_coordinates_model_and_device_these_are(self, done):
         assert "first: tiny 1.0 on cpu" in done.out
-        assert re.search(r"R \(mm\) +A \(mm\) +S \(mm\) +presence +spread \(mm\) +90 % within \(mm\)", done.out)
+        assert re.search(r"R \(mm\) +A \(mm\) +S \(mm\) +presence +spread \(mm\) +90 % radius \(mm\)", done.out)
 
     def test_says_where_to_look(self, done, output):
-        assert done.out.splitlines()[-1] == f"1 of 1 cases succeeded: see {output / 'index.html'}"
+        assert done.out.splitlines()[-1] == f"1 of 1 case succeeded: see {output / 'index.html'}"
 
     def test_draws_no_bar_where_no_terminal_shows_it(self, done):
         assert done.err == ""

@@ -70,7 +70,7 @@ def test_a_case_on_which_models_disagree_comes_before_all(tmp_path):
 
 def test_a_case_names_its_least_certain_landmarks_and_its_measurements(tmp_path):
     page = page_of(tmp_path, {"wild": detection(9.0)})
-    assert 'LE <span class="spread">± 9.0 mm</span>' in page
+    assert 'spread: LE <span class="spread">9.0 mm</span>' in page
     assert 'AC-PC: <span class="spread">24.0 ± 0.0 mm</span>' in page
 
 

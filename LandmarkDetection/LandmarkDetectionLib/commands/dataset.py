@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ..progress import Progress
+from ..wording import counted
 from .output import add_json_argument, print_json
 
 
@@ -40,7 +41,8 @@ def run_check(arguments: argparse.Namespace) -> int:
         print(case or "the folder")
         for problem in of_case:
             print(f"  {problem.message}")
-    print(f"{len(problems)} problems in {arguments.folder}." if problems else f"{arguments.folder} has no problem.")
+    found = f"{counted(len(problems), 'problem')} in" if problems else "There is no problem in"
+    print(f"{found} {arguments.folder}.")
     return int(bool(problems))
 
 
@@ -62,6 +64,7 @@ def run_pack(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(packed)
     else:
-        size = "{file}: {cases} cases, {landmarks} landmarks, {megabytes} MB.".format(**packed)
+        of_what = f"{counted(packed['cases'], 'case')}, {counted(packed['landmarks'], 'landmark')}"
+        size = f"{arguments.file}: {of_what}, {packed['megabytes']} MB."
         print(f"{size} It holds the images, whose licence is: {dataset.licence or 'not stated'}")
     return 0

@@ -11,6 +11,7 @@ from ..files.detection_json import detection_to_json
 from ..files.results import FAILED, SUCCEEDED
 from ..index_page import INDEX_FILE
 from ..progress import Progress
+from ..wording import counted
 from .output import print_json
 
 if TYPE_CHECKING:
@@ -61,9 +62,8 @@ class RunReport:
         if self._as_json:
             print_json([_case_json(result) for result in self._results])
         else:
-            succeeded = len(self._results) - failed
-            index = detection_run.output / INDEX_FILE
-            print(f"{succeeded} of {len(self._results)} cases succeeded: see {index}")
+            succeeded = f"{len(self._results) - failed} of {counted(len(self._results), 'case')} succeeded"
+            print(f"{succeeded}: see {detection_run.output / INDEX_FILE}")
         return int(failed > 0)
 
 

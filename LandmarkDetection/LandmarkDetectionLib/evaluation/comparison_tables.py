@@ -19,7 +19,7 @@ from .cells import (
     without_idle_columns,
 )
 from .metrics import ErrorTable, case_means_mm
-from .report import rows_as_text
+from .report import cases_and_landmarks, rows_as_text
 from .report_tables import COUNTS_OF_FAILURES, columns, rival_summaries, test_rows
 
 Report = Mapping[str, Any]
@@ -96,8 +96,7 @@ def plane_and_measurement_rows(methods: Methods) -> Rows:
 
 def format_comparison(report: Report) -> str:
     """A comparison as plain text: the methods' errors, their further numbers, and the tests between them."""
-    counts = f"{report['cases']} cases, {report['landmarks']} landmarks"
-    lines = [f"{report['dataset']}, split {report['split']}: {counts}", ""]
+    lines = [f"{report['dataset']}, split {report['split']}: {cases_and_landmarks(report)}", ""]
     for rows in (method_rows, further_rows, doubt_rows):
         if found := rows(report["methods"]):
             lines += [rows_as_text(found), ""]

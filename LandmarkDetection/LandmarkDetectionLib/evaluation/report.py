@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..text_table import text_table
+from ..wording import counted
 from .cells import Rows, interval, millimetres, percent, probability, signed, threshold
 from .report_tables import accuracy_rows, measurement_rows, plane_rows
 
@@ -31,13 +32,13 @@ def findings(report: Report) -> Iterator[str]:
         found = report["identification"]
         yield (
             f"Right level: {percent(found['right_level_rate'])} of the points, "
-            f"{found['cases_all_right']} of {found['cases']} cases in full"
+            f"{found['cases_all_right']} of {counted(found['cases'], 'case')} in full"
         )
     if report["absence"]["absent"] or report["absence"]["flagged"]:
         found = report["absence"]
         yield (
             f"Missing landmarks: recall {percent(found['recall'])} of {found['absent']}, "
-            f"precision {percent(found['precision'])}, {found['false_alarms']} false alarms"
+            f"precision {percent(found['precision'])}, {counted(found['false_alarms'], 'false alarm')}"
         )
     if report["uncertainty"] is not None:
         yield from _doubts(report["uncertainty"])
@@ -66,9 +67,10 @@ def _means(report: Report) -> str:
 def _doubts(uncertainty: Mapping[str, Any]) -> Iterator[str]:
     found = uncertainty["correlation"]["points"]
     if found["pearson_r"] is not None:
+        points = counted(found["points"], "point")
         yield (
             f"Spread against error: Pearson {signed(found['pearson_r'])} (p {probability(found['pearson_p'])}), "
-            f"Spearman {signed(found['spearman_r'])} (p {probability(found['spearman_p'])}), {found['points']} points"
+            f"Spearman {signed(found['spearman_r'])} (p {probability(found['spearman_p'])}), {points}"
         )
     if uncertainty["radius90"] is not None:
         radius = uncertainty["radius90"]
@@ -84,5 +86,10 @@ def _doubts(uncertainty: Mapping[str, Any]) -> Iterator[str]:
 
 def _heading(report: Report) -> str:
     model = f"{report['model']['name']} {report['model']['version']}".strip()
-    counts = f"{report['cases']} cases, {report['landmarks']} landmarks, {report['overall']['points']} points"
-    return f"{model} on {report['dataset']}, split {report['split']}: {counts}"
+    points = counted(report["overall"]["points"], "point")
+    return f"{model} on {report['dataset']}, split {report['split']}: {cases_and_landmarks(report)}, {points}"
+
+
+def cases_and_landmarks(report: Report) -> str:
+    """How much was judged."""
+    return f"{counted(report['cases'], 'case')}, {counted(report['landmarks'], 'landmark')}"
