@@ -100,7 +100,7 @@ class DetectionRun:
         if not self._folder.is_complete(case.name, detector.card.weights_sha256):
             return None
         detection = read_detection(self.output / f"{case.name}{DETECTION_SUFFIX}")
-        result = CaseResult(case.name, case.volume_path, detector.card, detection)
+        result = CaseResult(case.name, case.volume_path, detector.card, detection, is_kept=True)
         images = [path for plane in result.planes for path in self._plane_images(case.name, plane.name)]
         lacks_planes = self._with_planes and not all(path.is_file() for path in images)
         return None if detection.seed != self._seed or lacks_planes else result

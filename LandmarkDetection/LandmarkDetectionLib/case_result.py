@@ -29,6 +29,7 @@ class CaseResult:
         card: of the model that was used, or of the models; None if it is not at hand, as for a case of an earlier run.
         detection: what was found, None if the case failed.
         failure: one sentence that says why the case failed, or empty.
+        is_kept: whether an earlier run found this, and the run kept it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class CaseResult:
     card: AnyCard | None
     detection: Detection | None
     failure: str = ""
+    is_kept: bool = False
 
     @property
     def model(self) -> str:

@@ -19,6 +19,7 @@ _HEADINGS = (
     "models apart (mm)",
     "to do",
 )
+_KEPT = "kept from an earlier run"
 _ALWAYS_SHOWN = 6
 """Columns from the left that a table has even if they are empty."""
 
@@ -26,10 +27,8 @@ _ALWAYS_SHOWN = 6
 def case_text(result: CaseResult) -> str:
     """Tables of the landmarks (RAS) and the measurements of a case that succeeded, and the notes on it."""
     detection = result.detection
-    heading = (
-        f"{result.name}: {detection.model_name} {detection.model_version} "
-        f"on {detection.device}, {detection.seconds:.2f} s"
-    )
+    origin = ", " + _KEPT if result.is_kept else f" on {detection.device}, {detection.seconds:.2f} s"
+    heading = f"{result.name}: {detection.model_name} {detection.model_version}{origin}"
     parts = [heading, _landmark_table(detection)]
     if result.measurements:
         rows = [(measurement.name, measured(measurement)) for measurement in result.measurements]
@@ -54,7 +53,8 @@ def case_line(result: CaseResult) -> str:
     if review:
         line += f", to review: {', '.join(review)}"
     notes = f", {counted(len(result.notes), 'note')}" if result.notes else ""
-    return f"{line}, {detection.seconds:.2f} s on {detection.device}{notes}"
+    origin = _KEPT if result.is_kept else f"{detection.seconds:.2f} s on {detection.device}"
+    return f"{line}, {origin}{notes}"
 
 
 def measured(measurement: Measurement) -> str:

@@ -246,6 +246,14 @@ class TestRepeating:
         assert self.run(model, scans, tmp_path / "out", "--planes", "--resume") == before
         assert self.run(model, scans, tmp_path / "out", "--resume") == before
 
+    def test_resume_says_what_it_keeps(self, model, scans, tmp_path):
+        call("detect", "--model", model, "--input", scans / "first.nii.gz", "--output", tmp_path)
+        again = call("detect", "--model", model, "--input", scans, "--output", tmp_path, "--resume", "--json")
+        assert {case["case"]: case["kept"] for case in json.loads(again.out)} == {"first": True, "second": False}
+        kept = call("detect", "--model", model, "--input", scans, "--output", tmp_path, "--resume").out
+        assert kept.count("kept from an earlier run") == 3
+        assert "2 of 2 cases succeeded, 2 of them kept from an earlier run: see" in kept
+
     def test_without_resume_everything_is_done_again(self, model, scans, tmp_path):
         before = self.run(model, scans, tmp_path / "out")
         after = self.run(model, scans, tmp_path / "out")

@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--output", metavar="FOLDER", type=Path, required=True, help="for the results")
     parser.add_argument("--spacing", metavar="MM[,MM]", type=spacing_mm, help="pixel size of pictures without one")
     parser.add_argument("--planes", action="store_true", help="write the standard planes and the images on them")
-    parser.add_argument("--resume", action="store_true", help="skip what is done already with the same models")
+    parser.add_argument("--resume", action="store_true", help="keep what an earlier run has done with the same models")
     parser.add_argument(
         "--option",
         metavar="[MODEL:]KEY=VALUE",

@@ -62,8 +62,10 @@ class RunReport:
         if self._as_json:
             print_json([_case_json(result) for result in self._results])
         else:
+            kept = sum(result.is_kept for result in self._results)
+            earlier = f", {kept} of them kept from an earlier run" if kept else ""
             succeeded = f"{len(self._results) - failed} of {counted(len(self._results), 'case')} succeeded"
-            print(f"{succeeded}: see {detection_run.output / INDEX_FILE}")
+            print(f"{succeeded}{earlier}: see {detection_run.output / INDEX_FILE}")
         return int(failed > 0)
 
 
@@ -77,6 +79,7 @@ def _case_json(result: CaseResult) -> dict[str, Any]:
         "source": str(result.source),
         "status": FAILED if detection is None else SUCCEEDED,
         "message": result.failure,
+        "kept": result.is_kept,
         "detection": detection,
         "measurements": [dataclasses.asdict(measurement) for measurement in result.measurements],
         "notes": result.notes,
