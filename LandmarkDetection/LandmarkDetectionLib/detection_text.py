@@ -24,12 +24,17 @@ _ALWAYS_SHOWN = 6
 """Columns from the left that a table has even if they are empty."""
 
 
-def case_text(result: CaseResult) -> str:
-    """Tables of the landmarks (RAS) and the measurements of a case that succeeded, and the notes on it."""
+def case_text(result: CaseResult, width: int | None = None) -> str:
+    """Tables of the landmarks (RAS) and the measurements of a case that succeeded, and the notes on it.
+
+    Args:
+        result: the case.
+        width: letters that a line of a table may have, if there is a limit.
+    """
     detection = result.detection
     origin = ", " + _KEPT if result.is_kept else f" on {detection.device}, {detection.seconds:.2f} s"
     heading = f"{result.name}: {detection.model_name} {detection.model_version}{origin}"
-    parts = [heading, _landmark_table(detection)]
+    parts = [heading, _landmark_table(detection, width)]
     if result.measurements:
         rows = [(measurement.name, measured(measurement)) for measurement in result.measurements]
         parts.append(text_table(("measurement", "value"), rows, texts=2))
@@ -64,11 +69,12 @@ def measured(measurement: Measurement) -> str:
     return f"{measurement.value:z.1f}{deviation}{unit}"
 
 
-def _landmark_table(detection: Detection) -> str:
+def _landmark_table(detection: Detection, width: int | None) -> str:
     """Positions in RAS millimetres; a column for the radius, the disagreement or the review only if it is not empty."""
     rows = [_landmark_cells(mark) for mark in detection.landmarks]
     filled = [index for index in range(len(_HEADINGS)) if index < _ALWAYS_SHOWN or any(row[index] for row in rows)]
-    return text_table([_HEADINGS[index] for index in filled], [[row[index] for index in filled] for row in rows])
+    shown = [[row[index] for index in filled] for row in rows]
+    return text_table([_HEADINGS[index] for index in filled], shown, width=width)
 
 
 def _landmark_cells(mark: DetectedLandmark) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..progress import Progress
 from .arguments import add_device_argument
-from .output import add_json_argument, print_json
+from .output import add_json_argument, print_json, terminal_width
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -52,10 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
         settings = {"output": arguments.output, "progress": progress.show}
         if len(judged) == 1:
             report = evaluate_model(dataset, arguments.split, judged[0], **settings)
-            summary, reports = format_summary(report), [report]
+            summary, reports = format_summary(report, terminal_width()), [report]
         else:
             report = evaluate_models(dataset, arguments.split, judged, **settings)
-            summary, reports = format_comparison(report), report["methods"].values()
+            summary, reports = format_comparison(report, terminal_width()), report["methods"].values()
     if arguments.json:
         print_json(report)
     else:

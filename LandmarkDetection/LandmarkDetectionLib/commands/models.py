@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from ..models.bundle import load_card
 from ..models.card import Accuracy, ModelCard
 from ..models.registry import broken_models, find_model, import_model, list_models, remove_model, verify_model
 from ..text_table import text_table
-from .output import add_json_argument, print_json
+from .output import add_json_argument, print_json, terminal_width
 
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
@@ -38,7 +39,7 @@ def _list(arguments: argparse.Namespace) -> int:
         print_json([_listed(card) for card in cards])
     else:
         headings = ("name", "method", "anatomy", "modality", "accuracy", "licence", "landmarks")
-        print(text_table(headings, [_row(card) for card in cards], texts=6))
+        print(text_table(headings, [_row(card) for card in cards], texts=6, width=terminal_width()))
     for problem in broken_models():
         print(f"landmark-detection: {problem}", file=sys.stderr)
     return 0
@@ -49,7 +50,7 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(card.to_json())
     else:
-        print(_described(card))
+        print(_described(card, terminal_width()))
     return 0
 
 
@@ -93,7 +94,7 @@ def _terms(card: ModelCard) -> str:
     return f"{card.licence} ({card.badge})" if card.badge else card.licence
 
 
-def _described(card: ModelCard) -> str:
+def _described(card: ModelCard, width: int | None) -> str:
     training = card.training
     facts = {
         "method": card.method,
@@ -112,14 +113,19 @@ def _described(card: ModelCard) -> str:
     landmarks = [(landmark.label, landmark.side, landmark.description) for landmark in card.landmarks]
     return "\n".join(
         (
-            f"{card.name} {card.version}: {card.description}",
-            card.not_a_medical_device,
+            _in_width(f"{card.name} {card.version}: {card.description}", width),
+            _in_width(card.not_a_medical_device, width),
             "",
-            *(f"{name:<11}  {text}" for name, text in facts.items() if text),
+            *(_in_width(f"{name:<11}  {text}", width, hanging=13) for name, text in facts.items() if text),
             "",
-            text_table(("landmark", "side", "description"), landmarks, texts=3),
+            text_table(("landmark", "side", "description"), landmarks, texts=3, width=width),
         )
     )
+
+
+def _in_width(text: str, width: int | None, hanging: int = 0) -> str:
+    """A line, broken where a terminal is too narrow for it."""
+    return text if width is None else textwrap.fill(text, width, subsequent_indent=" " * hanging)
 
 
 def _accuracy(accuracy: Accuracy) -> str:

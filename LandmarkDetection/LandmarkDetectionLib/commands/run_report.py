@@ -12,7 +12,7 @@ from ..files.results import FAILED, SUCCEEDED
 from ..index_page import INDEX_FILE
 from ..progress import Progress
 from ..wording import counted
-from .output import print_json
+from .output import print_json, terminal_width
 
 if TYPE_CHECKING:
     from ..batch import DetectionRun
@@ -52,7 +52,7 @@ class RunReport:
         if result.detection is None:
             self._bar.write(f"{result.name} failed: {result.failure}", sys.stderr)
         elif not self._as_json:
-            self._bar.write(f"{case_text(result)}\n" if self._in_full else case_line(result))
+            self._bar.write(f"{case_text(result, terminal_width())}\n" if self._in_full else case_line(result))
         done = len(self._results)
         self._bar.show(done, f"{done} of {self._cases} done")
 

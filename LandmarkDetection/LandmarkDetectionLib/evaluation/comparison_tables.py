@@ -94,13 +94,14 @@ def plane_and_measurement_rows(methods: Methods) -> Rows:
     return {name: {title: cells.get(title, ABSENT) for title in methods} for name, cells in rows.items()}
 
 
-def format_comparison(report: Report) -> str:
-    """A comparison as plain text: the methods' errors, their further numbers, and the tests between them."""
+def format_comparison(report: Report, width: int | None = None) -> str:
+    """A comparison as plain text: the methods' errors, their further numbers, and the tests between them, in tables no
+    wider than said."""
     lines = [f"{report['dataset']}, split {report['split']}: {cases_and_landmarks(report)}", ""]
     for rows in (method_rows, further_rows, doubt_rows):
         if found := rows(report["methods"]):
-            lines += [rows_as_text(found), ""]
-    lines += [rows_as_text(test_rows(report["tests"]), "Wilcoxon: first − second (mm)")]
+            lines += [rows_as_text(found, width=width), ""]
+    lines += [rows_as_text(test_rows(report["tests"]), "Wilcoxon: first − second (mm)", width)]
     if report["landmarks_not_compared"]:
         lines += ["", f"Not known to every method: {', '.join(report['landmarks_not_compared'])}"]
     for title, method in report["methods"].items():

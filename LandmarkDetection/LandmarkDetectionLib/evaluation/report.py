@@ -13,12 +13,12 @@ from .report_tables import accuracy_rows, measurement_rows, plane_rows
 Report = Mapping[str, Any]
 
 
-def format_summary(report: Report) -> str:
-    """A report as plain text: the model's numbers with the baselines beside them."""
-    lines = [_heading(report), "", rows_as_text(accuracy_rows(report)), "", *findings(report)]
+def format_summary(report: Report, width: int | None = None) -> str:
+    """A report as plain text: the model's numbers with the baselines beside them, in tables no wider than said."""
+    lines = [_heading(report), "", rows_as_text(accuracy_rows(report), width=width), "", *findings(report)]
     for title, rows in (("Plane", plane_rows(report)), ("Measurement", measurement_rows(report))):
         if rows:
-            lines += ["", rows_as_text(rows, title)]
+            lines += ["", rows_as_text(rows, title, width)]
     if report["landmarks_unknown_to_model"]:
         lines += ["", f"Not found by this model: {', '.join(report['landmarks_unknown_to_model'])}"]
     lines += [f"\n{one['case']}: {one['message']}" for one in report["failed"]]
@@ -48,10 +48,10 @@ def findings(report: Report) -> Iterator[str]:
         yield f"Seconds per case: {report['overall']['seconds_per_case']:.2f}"
 
 
-def rows_as_text(rows: Rows, corner: str = "") -> str:
-    """A table for the terminal."""
+def rows_as_text(rows: Rows, corner: str = "", width: int | None = None) -> str:
+    """A table for the terminal, as `text_table` lays it out in a width."""
     headings = [corner, *next(iter(rows.values()))]
-    return text_table(headings, [[title, *row.values()] for title, row in rows.items()])
+    return text_table(headings, [[title, *row.values()] for title, row in rows.items()], width=width)
 
 
 def _means(report: Report) -> str:
