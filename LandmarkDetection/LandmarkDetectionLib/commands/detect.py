@@ -29,7 +29,8 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
         type=key_and_value,
         action="append",
         default=[],
-        help="of the model's method; where there are several models, of all or of the one that is named",
+        help="of the model's method (models show lists them); where there are several models, of all or of the one "
+        "that is named",
     )
     add_device_argument(parser)
     parser.add_argument("--seed", metavar="N", type=seed, default=0, help="of the random starting points (default: 0)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import textwrap
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,7 @@ def _described(card: ModelCard, width: int | None) -> str:
             *(_in_width(f"{name:<11}  {text}", width, hanging=13) for name, text in facts.items() if text),
             "",
             text_table(("landmark", "side", "description"), landmarks, texts=3, width=width),
+            *_options(card, width),
         )
     )
 
@@ -126,6 +128,19 @@ def _described(card: ModelCard, width: int | None) -> str:
 def _in_width(text: str, width: int | None, hanging: int = 0) -> str:
     """A line, broken where a terminal is too narrow for it."""
     return text if width is None else textwrap.fill(text, width, subsequent_indent=" " * hanging)
+
+
+def _options(card: ModelCard, width: int | None) -> list[str]:
+    """A table of what --option may change; nothing where PyTorch, which the methods stand on, is not installed."""
+    if find_spec("torch") is None:
+        return []
+    from ..detectors.options import options_of
+
+    rows = [
+        (option.name, option.value, option.meaning + f" One of: {', '.join(option.choices)}." * bool(option.choices))
+        for option in options_of(card)
+    ]
+    return ["", text_table(("--option", "value", "meaning"), rows, texts=3, width=width)]
 
 
 def _accuracy(accuracy: Accuracy) -> str:

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +53,9 @@ class Detector(ABC):
         bundle: the model.
         device: where to run.
     """
+
+    inference_settings: ClassVar[type]
+    """Dataclass of the method's settings in a card's `inference` object, each described in its docstring."""
 
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
         self.bundle = bundle

@@ -115,6 +115,8 @@ class CascadeDetector(Detector):
     the logit of the share of its usual heat that the peak has.
     """
 
+    inference_settings = CascadeInference
+
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
         super().__init__(bundle, device)
         where = f"model {bundle.card.name}"

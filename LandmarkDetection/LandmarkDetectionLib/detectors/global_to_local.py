@@ -148,6 +148,8 @@ class GlobalToLocalDetector(Detector):
     to see none where the landmark lies outside the image.
     """
 
+    inference_settings = GlobalToLocalInference
+
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
         super().__init__(bundle, device)
         where = f"model {bundle.card.name}"

@@ -27,6 +27,8 @@ class MultiscaleLocNetDetector(Detector):
     knows no absent landmarks; with softmax heatmaps, one is present as far as the most doubtful scale sees it.
     """
 
+    inference_settings = MultiscaleLocNetInference
+
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
         super().__init__(bundle, device)
         where = f"model {bundle.card.name}"

@@ -33,6 +33,8 @@ class PINDetector(Detector):
     covariance [Li 2018, section 2, "Multiple Landmarks Localisation"].
     """
 
+    inference_settings = PINInference
+
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
         super().__init__(bundle, device)
         settings, inference = _parse_settings(bundle)
@@ -72,6 +74,8 @@ class PINDetector(Detector):
 
 class PINSingleDetector(Detector):
     """PIN-single: a network for each landmark, from 19 starting points [Li 2018, section 2, "PIN Inference"]."""
+
+    inference_settings = PINInference
 
     def __init__(self, bundle: ModelBundle, device: torch.device) -> None:
         super().__init__(bundle, device)

@@ -44,19 +44,27 @@ class PINNetworkSettings:
 
 @dataclass(frozen=True)
 class PINInference:
-    """The `inference` object of a PIN model card. Defaults are the paper's."""
+    """The `inference` object of a PIN model card. Defaults are the paper's.
+
+    Attributes:
+        rule: how an iteration moves the shape: by a step along the likeliest mode (A), by the predicted displacement
+            (B), or by that weighted with the confidence of each mode (C).
+        confidence: weight of a mode in rule C. It is the larger probability of its two directions among all directions,
+            as published, or the probability of the likelier of the two alone.
+        random_initialisations: random shapes from which to search, besides the mean shape.
+        initial_range_sd: how far random shapes lie from the mean shape, in standard deviations of its modes.
+        iterations: steps after which a search ends at the latest, 0 standing for the published 350 of rule A and 10 of
+            B and C.
+        tolerance_mm: a search by rule B or C ends when no landmark of any initialisation moves farther than this in one
+            iteration. One by rule A ends when every initialisation goes back and forth.
+    """
 
     rule: Literal["A", "B", "C"] = "C"
     confidence: Literal["maximum", "pairwise"] = "maximum"
-    """Weight of a mode in rule C: the larger probability of its two directions among all directions, as published,
-    or the probability of the likelier of the two alone."""
     random_initialisations: int = 5
     initial_range_sd: float = 3.0
     iterations: int = 0
-    """0 stands for the published numbers: 350 for rule A, 10 for B and C."""
     tolerance_mm: float = 0.05
-    """A search by rule B or C ends when no landmark of any initialisation moves farther than this in one iteration;
-    one by rule A, when every initialisation goes back and forth."""
 
     def __post_init__(self) -> None:
         for name in ("random_initialisations", "initial_range_sd", "iterations"):

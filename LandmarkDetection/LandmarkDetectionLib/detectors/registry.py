@@ -11,6 +11,7 @@ import torch
 
 from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
+from ..models.card import ModelCard
 from .base import Detector
 from .consensus_detector import AnyDetector, ConsensusDetector
 
@@ -22,6 +23,19 @@ DETECTORS = {
     "global-to-local": "global_to_local:GlobalToLocalDetector",
 }
 """Method in a model card -> module in this package and class."""
+
+
+def detector_class(card: ModelCard) -> type[Detector]:
+    """The class that runs a card's method.
+
+    Raises:
+        LandmarkDetectionError: if the method does not exist.
+    """
+    if card.method not in DETECTORS:
+        message = f"The model {card.name} uses the method {card.method}, which this version lacks; update the program."
+        raise LandmarkDetectionError(message)
+    module, class_name = DETECTORS[card.method].split(":")
+    return getattr(importlib.import_module(f".{module}", __package__), class_name)
 
 
 def load_detector(bundle: ModelBundle, device: str = "auto", options: Mapping[str, str] | None = None) -> Detector:
@@ -36,15 +50,10 @@ def load_detector(bundle: ModelBundle, device: str = "auto", options: Mapping[st
         LandmarkDetectionError: if the method, the device or an option does not exist.
     """
     card = bundle.card
-    if card.method not in DETECTORS:
-        message = f"The model {card.name} uses the method {card.method}, which this version lacks; update the program."
-        raise LandmarkDetectionError(message)
     if options:
         inference = {**card.inference, **{key: _parse_option(value) for key, value in options.items()}}
         bundle = dataclasses.replace(bundle, card=dataclasses.replace(card, inference=inference))
-    module, class_name = DETECTORS[card.method].split(":")
-    detector_class = getattr(importlib.import_module(f".{module}", __package__), class_name)
-    return detector_class(bundle, resolve_device(device))
+    return detector_class(card)(bundle, resolve_device(device))
 
 
 def load_consensus(

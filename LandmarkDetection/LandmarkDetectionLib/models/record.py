@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import math
+import re
 import types
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -56,6 +58,18 @@ def parse_record(cls: type[Record], data: object, where: str) -> Record:
     except FieldError as error:
         message = f"{where}: {error}"
         raise LandmarkDetectionError(message) from None
+
+
+def field_meanings(cls: type) -> dict[str, str]:
+    """What the Attributes of a dataclass's docstring say of its fields, each in one line.
+
+    Example:
+        >>> field_meanings(Grid)
+        {'spacing_mm': 'voxel size along j, i.'}
+    """
+    section = inspect.getdoc(cls).partition("\nAttributes:\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^    (\w+): (.*(?:\n {5,}.*)*)", section, flags=re.MULTILINE)
+    return {name: " ".join(meaning.split()) for name, meaning in entries}
 
 
 def record_to_json(record: object) -> Any:
