@@ -72,7 +72,7 @@ def test_where_models_disagree_a_landmark_needs_review_and_comes_first(testbed, 
     assert column(panel, 6) == ["needs review"] * 4
     hint = panel.ui.landmarksTable.item(0, 6).toolTip()
     assert hint.startswith("Models disagree: they lie ")
-    assert "The models disagree on where these are" in panel.ui.statusLabel.text
+    assert "The models disagree on where these landmarks lie" in panel.ui.statusLabel.text
     apart = {mark.label: mark.disagreement_mm for mark in detection_of(panel.shown.node).landmarks}
     panel.ui.nextButton.click()
     assert column(panel, 0)[panel.ui.landmarksTable.currentRow()] == max(apart, key=apart.get)

@@ -74,7 +74,7 @@ class TestDisagreement:
         middle = (heights(tmp_path / "tiny") + heights(tmp_path / "wild")) / 2
         np.testing.assert_allclose(heights(tmp_path / "both"), middle, atol=1e-3)
         assert {row["status"] for row in results(tmp_path / "both")} == {"review"}
-        assert "Note: The models disagree" in both.out
+        assert "Note: The models disagree on where these landmarks lie: AC (" in both.out
         assert "needs review: AC (models disagree" in (tmp_path / "both" / "index.html").read_text(encoding="utf-8")
         marks = json.loads((tmp_path / "both" / "head.detection.json").read_text())["landmarks"]
         assert all("models disagree" in mark["doubts"] and mark["disagreement_mm"] > 15 for mark in marks)

@@ -243,8 +243,14 @@ class TestDetecting:
         calm, wild = model(card, "a"), model(card, "b", positions_mm=((0, 0, 0), (5, 0, 0), (0, 5, 0), (0, 0, 25)))
         notes = ConsensusDetector([calm, wild]).detect(volume).notes
         (call,) = [note for note in notes if "disagree" in note]
-        assert call.endswith("check them: LE (20.0 mm apart).")
+        assert call == "The models disagree on where these landmarks lie: LE (20.0 mm apart). Check them."
         assert not any("disagree" in note for note in ConsensusDetector([calm, model(card, "c")]).detect(volume).notes)
+
+    def test_a_dispute_about_presence_is_not_called_one_about_the_place(self, card, volume):
+        calm, blind = model(card, "a"), model(card, "b", positions_mm=((0, 0, 0), (5, 0, 0), (0, 5, 0), (0, 0, 900)))
+        notes = ConsensusDetector([calm, blind]).detect(volume).notes
+        (call,) = [note for note in notes if "disagree" in note]
+        assert call == "The models disagree on whether the image shows these landmarks: LE. Check them."
 
     def test_progress_spans_all_models(self, card, volume):
         seen = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, product
 
@@ -77,7 +77,8 @@ class ConsensusDetector:
                 raise DetectionCancelled
             share = None if progress is None else self._share(progress, index)
             detections.append(detector.detect(volume, progress=share, cancelled=cancelled, seed=seed))
-        landmarks = self._fused(detections, _axes_of(volume))
+        opinions = self._opinions(detections)
+        landmarks = tuple(fused_landmark(one, _axes_of(volume)) for one in opinions)
         return Detection(
             landmarks=landmarks,
             model_name=self.card.name,
@@ -86,7 +87,10 @@ class ConsensusDetector:
             device=str(self.device),
             seconds=time.perf_counter() - started,
             seed=seed,
-            notes=(*dict.fromkeys(chain.from_iterable(one.notes for one in detections)), *_call_for_review(landmarks)),
+            notes=(
+                *dict.fromkeys(chain.from_iterable(one.notes for one in detections)),
+                *_calls_for_review(landmarks, opinions),
+            ),
         )
 
     def shape_space_error_mm(self, volume: Volume, landmarks: LandmarkSet) -> None:
@@ -97,14 +101,15 @@ class ConsensusDetector:
         name, count = self._detectors[index].card.name, len(self._detectors)
         return lambda fraction, text: progress((index + fraction) / count, f"{name}: {text}")
 
-    def _fused(self, detections: Sequence[Detection], axes: FloatArray) -> tuple[DetectedLandmark, ...]:
+    def _opinions(self, detections: Sequence[Detection]) -> list[list[Opinion]]:
+        """For each landmark of the card, what the models that know it say."""
         answers = with_ends_agreed(detections, self.card.interchangeable)
         cards = [detector.card for detector in self._detectors]
         opinions: dict[str, list[Opinion]] = {label: [] for label in self.card.labels}
         for card, marks in zip(cards, answers, strict=True):
             for label, mark in marks.items():
                 opinions[label].append(Opinion(mark, _least_sd_mm(mark, card)))
-        return tuple(fused_landmark(one, axes) for one in opinions.values())
+        return list(opinions.values())
 
 
 AnyDetector = Detector | ConsensusDetector
@@ -134,7 +139,6 @@ def fused_landmark(opinions: Sequence[Opinion], axes: FloatArray) -> DetectedLan
     centre = positions.mean(0)
     consensus = consensus_of((positions - centre) @ axes, np.array(covariances))
     position = centre + axes @ consensus.position
-    is_disputed = len({opinion.mark.missing for opinion in opinions}) > 1
     return DetectedLandmark(
         label=marks[0].label,
         position_ras=position,
@@ -145,7 +149,7 @@ def fused_landmark(opinions: Sequence[Opinion], axes: FloatArray) -> DetectedLan
         disagreement_mm=largest_distance_mm(positions) if len(marks) > 1 else None,
         doubts=doubts_of(
             presence,
-            is_disputed=is_disputed or not (is_missing or bool(consensus.agrees.all())),
+            is_disputed=_is_disputed(opinions) or not (is_missing or bool(consensus.agrees.all())),
             is_unsure=all(Doubt.UNSURE in mark.doubts for mark in marks),
         ),
     )
@@ -207,14 +211,20 @@ def _radius90_mm(marks: Sequence[DetectedLandmark], position: FloatArray, consen
     return max(reaches, default=None)
 
 
-def _call_for_review(landmarks: Iterable[DetectedLandmark]) -> tuple[str, ...]:
-    """A sentence that names the landmarks to check, or none."""
-    doubtful = [
-        mark.label if mark.disagreement_mm is None else f"{mark.label} ({mark.disagreement_mm:.1f} mm apart)"
+def _is_disputed(opinions: Sequence[Opinion]) -> bool:
+    """Whether a landmark is missing to some and not to others."""
+    return len({opinion.mark.missing for opinion in opinions}) > 1
+
+
+def _calls_for_review(landmarks: Sequence[DetectedLandmark], opinions: Sequence[Sequence[Opinion]]) -> Iterator[str]:
+    """A sentence that names the landmarks that some models found and others did not, and one on those found apart."""
+    disputed = [mark.label for mark, of_mark in zip(landmarks, opinions, strict=True) if _is_disputed(of_mark)]
+    apart = [
+        f"{mark.label} ({mark.disagreement_mm:.1f} mm apart)"
         for mark in landmarks
-        if Doubt.DISAGREEMENT in mark.doubts
+        if Doubt.DISAGREEMENT in mark.doubts and mark.label not in disputed
     ]
-    if not doubtful:
-        return ()
-    listed = ", ".join(doubtful)
-    return (f"The models disagree on where these are, or whether they are in the volume; check them: {listed}.",)
+    if disputed:
+        yield f"The models disagree on whether the image shows these landmarks: {', '.join(disputed)}. Check them."
+    if apart:
+        yield f"The models disagree on where these landmarks lie: {', '.join(apart)}. Check them."
