@@ -68,7 +68,10 @@ def _images(source: Path) -> list[Path]:
     places = [source, *(place for place in [source / "volumes"] if place.is_dir())]
     images = [image for place in places for image in find_images(place)]
     if not images:
-        message = f"The input folder {source} holds no image: give a folder with images, or an image file."
+        message = (
+            f"The input folder {source} holds no image of a known format, such as .nii.gz, .nrrd, .dcm or .png: "
+            "give a folder with images, or an image file."
+        )
         raise LandmarkDetectionError(message)
     return list(dict.fromkeys(images))
 

@@ -18,16 +18,20 @@ _AIR_HU = -500.0
 
 
 def check_dimension(volume: Volume, card: ModelCard) -> None:
-    """Refuse a picture to a model for volumes, and the other way round.
+    """Refuse a picture to a model for volumes, and the other way round; and what is neither.
 
     Raises:
-        LandmarkDetectionError: if the dimensions differ.
+        LandmarkDetectionError: if the dimensions differ, or the image is a line of voxels or a single one.
     """
+    size = "x".join(map(str, volume.size))
+    if sum(count > 1 for count in volume.size) < 2:
+        message = f"{volume.name}: {size} voxels are neither a picture nor a volume; choose another image."
+        raise LandmarkDetectionError(message)
     if volume.dimension != card.dimension:
         kinds = {2: "single pictures (2D)", 3: "volumes (3D)"}
         message = (
             f"{volume.name}: the model {card.name} works on {kinds[card.dimension]}, "
-            f"and this image has {'x'.join(map(str, volume.size))} voxels; choose another model or image."
+            f"and this image has {size} voxels; choose another model or image."
         )
         raise LandmarkDetectionError(message)
 

@@ -33,6 +33,13 @@ def test_a_picture_is_refused_to_a_model_for_volumes(card):
         check_dimension(volume(30, 30, 1), card)
 
 
+@pytest.mark.parametrize("size", [(1, 1, 1), (30, 1, 1)])
+def test_what_is_neither_a_picture_nor_a_volume_is_refused_to_every_model(card, size):
+    for dimension in (2, 3):
+        with pytest.raises(LandmarkDetectionError, match="x1x1 voxels are neither a picture nor a volume"):
+            check_dimension(volume(*size), dataclasses.replace(card, dimension=dimension))
+
+
 def test_another_field_of_view_is_doubtful_along_the_model_s_axes(card):
     (doubt,) = field_of_view_doubts(volume(100, 30, 30), card)
     assert doubt.startswith("The field of view of 200 x 60 x 60 mm is unlike the 40 x 40 x 40 to 80 x 80 x 80 mm")

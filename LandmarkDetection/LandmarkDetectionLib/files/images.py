@@ -106,7 +106,7 @@ def _image_files(path: Path) -> list[Path]:
         raise LandmarkDetectionError(message)
     series = dicom_series(path)
     if len(series) != 1:
-        problem = "no DICOM series" if not series else f"{len(series)} DICOM series"
+        problem = "no DICOM series that can be read" if not series else f"{len(series)} DICOM series"
         message = f"The folder {path} holds {problem}: give a folder with exactly one, or an image file."
         raise LandmarkDetectionError(message)
     return series[0]
@@ -168,7 +168,7 @@ def _readable(path: Path, error: RuntimeError) -> LandmarkDetectionError:
         problem = "it is not an image in a known format: export it again, for example as .nii.gz or .nrrd"
     else:
         problem = "it is damaged or incomplete: copy or export it again"
-    return LandmarkDetectionError(f"{path.name} cannot be read, {problem}.")
+    return LandmarkDetectionError(f"{path.name} cannot be read because {problem}.")
 
 
 def _scalar(path: Path, image: sitk.Image) -> sitk.Image:
