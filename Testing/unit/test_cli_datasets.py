@@ -54,6 +54,13 @@ class TestCheck:
         assert any(line.startswith("  ") and "AC" in line for line in lines[lines.index("a") : lines.index("b")])
         assert any("not an image" in line for line in lines[lines.index("b") :])
 
+    def test_what_training_will_ask_for_is_noted(self, tmp_path):
+        write_scan(tmp_path / "a.nrrd")
+        write_markups(LandmarkSet({"AC": (9.0, 9.0, 9.0)}), tmp_path / "a.mrk.json")
+        checked = call("dataset", "check", tmp_path)
+        assert checked.status == 0
+        assert 'no case is named as "train" or "validation" or "test"; train needs' in checked.out
+
     def test_machines_get_a_list(self, dataset, tmp_path):
         assert json.loads(call("dataset", "check", dataset, "--json").out) == []
         (tmp_path / "b.nrrd").write_text("Dear colleague")

@@ -13,7 +13,8 @@ import numpy as np
 from ..errors import LandmarkDetectionError
 from ..geometry import FloatArray
 from ..landmarks import LandmarkDefinition, LandmarkSet
-from .dataset import Case, Dataset
+from .dataset import DEFAULT_SPLIT, Case, Dataset
+from .dataset_division import TEST, VALIDATION
 
 _CASE_OF_THE_FOLDER = ""
 
@@ -43,6 +44,12 @@ def check_dataset(folder: Path | str) -> list[Problem]:
     problems += _mirrored(dataset.definitions, landmarks)
     order = {name: index for index, name in enumerate([_CASE_OF_THE_FOLDER, *(case.name for case in dataset.cases)])}
     return sorted(problems, key=lambda problem: order.get(problem.case, len(order)))
+
+
+def missing_splits(folder: Path | str) -> list[str]:
+    """The splits that training and evaluation ask for, and that a dataset folder says nothing of."""
+    dataset = Dataset.load(folder)
+    return [name for name in (DEFAULT_SPLIT, VALIDATION, TEST) if not dataset.splits.get(name)]
 
 
 def _read_all_landmarks(dataset: Dataset) -> tuple[dict[str, LandmarkSet], list[Problem]]:
