@@ -19,6 +19,7 @@ from LandmarkDetectionLib.evaluation.report_tables import accuracy_rows, landmar
 from LandmarkDetectionLib.files.dataset_division import TEST
 from LandmarkDetectionLib.models.bundle import load_card
 from LandmarkDetectionLib.training_setup import TrainingSetup
+from LandmarkDetectionWidgets.table_cells import fit_height
 
 from .command_runner import CommandRunner
 from .curves import Sheet, chart_of, draw_curves, show_chart
@@ -129,6 +130,7 @@ class EvaluationSection:
             table.setVisible(report is not None)
         if report is not None:
             fill_table(ui.accuracyTable, *rows_of(_narrow(accuracy_rows(report)), _("Test cases")))
+            fit_height(ui.accuracyTable)
             fill_table(ui.landmarkErrorsTable, *rows_of(_narrow(landmark_rows(report)), _("Landmark")))
         if self._owner is not None and report is not None:
             sheet = Sheet(_("Errors on the test cases"), _("Error (mm)"), _("Landmarks within this error (%)"))
@@ -170,12 +172,12 @@ def _read_report(setup: TrainingSetup) -> dict[str, Any] | None:
 
 
 def _narrow(rows: Rows) -> Rows:
-    """The mean, the median and the first success rate: what a panel has room for; the report has the rest."""
+    """The mean and the first success rate: what a panel has room for; the report has the rest."""
     return {title: {heading: row[heading] for heading in _main_headings(list(row))} for title, row in rows.items()}
 
 
 def _main_headings(headings: list[str]) -> list[str]:
-    return headings[:2] + [heading for heading in headings if heading.startswith("≤")][:1]
+    return headings[:1] + [heading for heading in headings if heading.startswith("≤")][:1]
 
 
 def _summary(report: dict[str, Any]) -> str:
