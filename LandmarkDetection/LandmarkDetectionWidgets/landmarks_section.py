@@ -53,6 +53,7 @@ class LandmarksSection:
         self._table.currentCellChanged.connect(self._on_row_chosen)
         self._table.cellClicked.connect(self._centre_views)
         shown.on_change(self._fill)
+        self._fill()
 
     @property
     def row(self) -> int | None:

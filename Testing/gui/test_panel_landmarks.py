@@ -35,6 +35,10 @@ def test_a_model_that_was_never_calibrated_says_so_below_the_table(panel, uncali
     )
 
 
+def test_before_a_detection_nothing_is_said_of_it(panel):
+    assert not panel.ui.calibrationLabel.visible
+
+
 def test_a_calibrated_model_leaves_that_out(panel, detected):
     assert not panel.ui.calibrationLabel.visible
 
