@@ -68,6 +68,7 @@ def write_index_page(folder: Path, results: Sequence[CaseResult]) -> None:
         "run.html",
         models=list(models),
         failed=failed,
+        guessing=list(dict.fromkeys(result.model for result in succeeded if not result.detection.is_calibrated)),
         tiles=[_tile(folder, result) for result in succeeded],
         tables=[Link(file, file) for file in (RESULTS_FILE, CASES_FILE)],
         not_a_medical_device=NOT_A_MEDICAL_DEVICE,

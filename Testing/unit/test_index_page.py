@@ -74,6 +74,13 @@ def test_a_case_names_its_least_certain_landmarks_and_its_measurements(tmp_path)
     assert 'AC-PC: <span class="spread">24.0 ± 0.0 mm</span>' in page
 
 
+def test_a_model_that_was_never_calibrated_is_said_to_guess(tmp_path):
+    calm = detection(0.5)
+    marks = tuple(replace(mark, radius90_mm=2.0) for mark in calm.landmarks)
+    assert "a guess of tiny 1.0: not calibrated" in page_of(tmp_path, {"calm": calm})
+    assert "not calibrated" not in page_of(tmp_path, {"calm": replace(calm, landmarks=marks)})
+
+
 def test_a_run_whose_cases_all_failed_has_a_page_too(tmp_path):
     page = page_of(tmp_path, {"cut.nrrd": None})
     assert "cut.nrrd is damaged." in page
