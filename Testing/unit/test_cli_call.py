@@ -28,7 +28,14 @@ def test_help_is_a_success():
 def test_every_command_explains_itself(command):
     shown = call(command, "--help")
     assert shown.status == 0
-    assert f"landmark-detection {command}" in shown.out
+    usage, description, *_ = shown.out.split("\n\n")
+    assert f"landmark-detection {command}" in usage
+    assert not description.startswith(("options", "positional"))
+
+
+def test_training_says_how_long_it_takes():
+    shown = " ".join(call("train", "--help").out.split())
+    assert "quick 5 minutes at most, standard 60 minutes at most, paper as published" in shown
 
 
 @pytest.mark.parametrize(

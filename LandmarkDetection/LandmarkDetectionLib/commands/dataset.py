@@ -14,7 +14,8 @@ from .output import add_json_argument, print_json
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command, its actions and their arguments."""
-    parser = commands.add_parser("dataset", help="check a dataset folder, or pack it into one file")
+    text = "check a dataset folder, or pack it into one file"
+    parser = commands.add_parser("dataset", help=text, description=text)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     text = "list every problem of a dataset folder, by case; exit status 1 if there is one"
     check = actions.add_parser("check", help=text, description=text)

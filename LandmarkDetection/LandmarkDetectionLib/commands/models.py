@@ -18,7 +18,8 @@ from .output import add_json_argument, print_json, terminal_width
 
 def add_parser(commands: argparse._SubParsersAction) -> None:
     """Add the command and its arguments."""
-    parser = commands.add_parser("models", help="list, show, import, verify or remove models")
+    text = "list, show, import, verify or remove models"
+    parser = commands.add_parser("models", help=text, description=text)
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     for name, run, argument, text in (
         ("list", _list, None, "the models that detect can name"),

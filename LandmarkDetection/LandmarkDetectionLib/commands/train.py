@@ -20,7 +20,11 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--dataset", metavar="FOLDER|FILE", type=Path, required=True, help="folder, or packed file")
     parser.add_argument("--method", required=True, metavar="METHOD", help=", ".join(METHODS))
     parser.add_argument("--output", metavar="BUNDLE", type=Path, required=True, help="folder of the new model")
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="standard")
+    times = (
+        f"{name} {f'{minutes:g} minutes at most' if minutes else 'as published'}" for name, minutes in PRESETS.items()
+    )
+    preset = f"how long: {', '.join(times)} (default: standard)"
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="standard", help=preset)
     add_device_argument(parser)
     parser.add_argument("--config", metavar="FILE.json", type=Path, help="settings that replace those of the preset")
     parser.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
