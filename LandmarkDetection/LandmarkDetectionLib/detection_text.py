@@ -5,7 +5,7 @@ from __future__ import annotations
 from .case_result import CaseResult
 from .landmarks import DetectedLandmark, Detection
 from .measurements import Measurement
-from .text_table import text_table
+from .text_table import text_lines, text_table
 from .wording import counted
 
 _HEADINGS = (
@@ -29,7 +29,7 @@ def case_text(result: CaseResult, width: int | None = None) -> str:
 
     Args:
         result: the case.
-        width: letters that a line of a table may have, if there is a limit.
+        width: letters that a line may have, if there is a limit.
     """
     detection = result.detection
     origin = ", " + _KEPT if result.is_kept else f" on {detection.device}, {detection.seconds:.2f} s"
@@ -41,8 +41,8 @@ def case_text(result: CaseResult, width: int | None = None) -> str:
     if not detection.is_calibrated:
         models, are = ("model's", "it is") if len(detection.model_names) == 1 else ("models'", "they are")
         guess = f"The spread (a standard deviation) and the ± of measurements are the {models} own guess"
-        parts.append(f"{guess}: {are} not calibrated, and may err by much more.")
-    parts += [f"Note: {note}" for note in result.notes]
+        parts.append(text_lines(f"{guess}: {are} not calibrated, and may err by much more.", width))
+    parts += [text_lines(f"Note: {note}", width) for note in result.notes]
     return "\n\n".join(parts)
 
 

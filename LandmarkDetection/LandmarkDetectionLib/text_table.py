@@ -1,4 +1,4 @@
-"""Tables of aligned columns for the terminal."""
+"""Tables of aligned columns, and texts, within the width of the terminal."""
 
 from __future__ import annotations
 
@@ -38,6 +38,11 @@ def text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], texts: in
         for block in _blocks(widths, width)
     )
     return "\n\n".join(blocks)
+
+
+def text_lines(text: str, width: int | None, hanging: int = 0) -> str:
+    """A text in as many lines as a width makes necessary, all but the first set in by `hanging` letters."""
+    return text if width is None else textwrap.fill(text, width, subsequent_indent=" " * hanging)
 
 
 def _line_width(widths: Sequence[int]) -> int:

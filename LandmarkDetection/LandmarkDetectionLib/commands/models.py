@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import textwrap
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from ..models.bundle import load_card
 from ..models.card import Accuracy, ModelCard
 from ..models.registry import broken_models, find_model, import_model, list_models, remove_model, verify_model
-from ..text_table import text_table
+from ..text_table import text_lines, text_table
 from .output import add_json_argument, print_json, terminal_width
 
 
@@ -115,20 +114,15 @@ def _described(card: ModelCard, width: int | None) -> str:
     landmarks = [(landmark.label, landmark.side, landmark.description) for landmark in card.landmarks]
     return "\n".join(
         (
-            _in_width(f"{card.name} {card.version}: {card.description}", width),
-            _in_width(card.not_a_medical_device, width),
+            text_lines(f"{card.name} {card.version}: {card.description}", width),
+            text_lines(card.not_a_medical_device, width),
             "",
-            *(_in_width(f"{name:<11}  {text}", width, hanging=13) for name, text in facts.items() if text),
+            *(text_lines(f"{name:<11}  {text}", width, hanging=13) for name, text in facts.items() if text),
             "",
             text_table(("landmark", "side", "description"), landmarks, texts=3, width=width),
             *_options(card, width),
         )
     )
-
-
-def _in_width(text: str, width: int | None, hanging: int = 0) -> str:
-    """A line, broken where a terminal is too narrow for it."""
-    return text if width is None else textwrap.fill(text, width, subsequent_indent=" " * hanging)
 
 
 def _options(card: ModelCard, width: int | None) -> list[str]:
