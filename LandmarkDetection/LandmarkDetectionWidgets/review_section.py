@@ -1,4 +1,4 @@
-"""The buttons below the table of landmarks: accept, reset, mark missing, go on to the next; each has a key."""
+"""The buttons below the table of landmarks: accept, reset, mark missing or place, go to the next; each has a key."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ReviewSection:
         self._shortcuts = [
             self._button_with_key(ui.acceptButton, "A", lambda: shown.accept(self._table.row)),
             self._button_with_key(ui.resetButton, "R", lambda: shown.reset(self._table.row)),
-            self._button_with_key(ui.missingButton, "M", lambda: shown.mark_missing(self._table.row)),
+            self._button_with_key(ui.missingButton, "M", self._mark_missing_or_place),
             self._button_with_key(ui.nextButton, "N", self._go_on),
         ]
         shown.on_change(self.update)
@@ -40,6 +40,8 @@ class ReviewSection:
         landmarks = self._shown.landmarks
         row = self._table.row
         landmark = None if row is None else landmarks[row]
+        is_missing = landmark is not None and landmark.position_ras is None
+        self._ui.missingButton.setText(_("Place") if is_missing else _("Mark missing"))
         for button, purpose, problem in (
             (self._ui.acceptButton, _("It is right as it is (A)."), self._problem(landmark) or _no_accept(landmark)),
             (
@@ -49,8 +51,8 @@ class ReviewSection:
             ),
             (
                 self._ui.missingButton,
-                _("It is not in the volume (M)."),
-                self._problem(landmark) or _no_missing(landmark),
+                _("Click in a view where it is (M).") if is_missing else _("It is not in the volume (M)."),
+                self._problem(landmark),
             ),
             (self._ui.nextButton, _("Go to the most doubtful one that is left (N)."), self._no_next()),
         ):
@@ -64,6 +66,13 @@ class ReviewSection:
         shortcut.setContext(qt.Qt.WidgetWithChildrenShortcut)
         shortcut.activated.connect(button.click)
         return shortcut
+
+    def _mark_missing_or_place(self) -> None:
+        row = self._table.row
+        if self._shown.landmarks[row].position_ras is None:
+            self._shown.place_by_click(row)
+        else:
+            self._shown.mark_missing(row)
 
     def _go_on(self) -> None:
         row = self._table.row
@@ -99,7 +108,3 @@ def _no_accept(landmark: ReviewedLandmark) -> str:
 def _no_reset(landmark: ReviewedLandmark) -> str:
     is_untouched = landmark.is_as_predicted or (landmark.predicted.missing and landmark.position_ras is None)
     return _("It is as predicted.") if is_untouched and not landmark.is_reviewed else ""
-
-
-def _no_missing(landmark: ReviewedLandmark) -> str:
-    return _("It is missing already.") if landmark.state is LandmarkState.MISSING else ""

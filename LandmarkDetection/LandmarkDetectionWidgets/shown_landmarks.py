@@ -109,6 +109,15 @@ class ShownLandmarks(VTKObservationMixin):
         """Note that the landmark is not in the volume."""
         self._place(index, None)
 
+    def place_by_click(self, index: int) -> None:
+        """Have the next click in a view place a missing landmark; the views go where the detector takes it to be."""
+        logic = slicer.modules.markups.logic()
+        logic.JumpSlicesToLocation(*self.detection_in_world()[self.landmarks[index].label].position_ras, True)
+        self.node.UnsetNthControlPointPosition(index)
+        self.node.SetControlPointPlacementStartIndex(index)
+        logic.SetActiveList(self.node)
+        logic.StartPlaceMode(False)
+
     @property
     def name(self) -> str:
         """Of the volume the landmarks were found in or, if there is none, of their list."""

@@ -99,9 +99,29 @@ def test_mark_missing_and_reset(panel, detected):
     panel.ui.missingButton.click()
     assert states(panel)[3] == "missing"
     assert detected.GetNthControlPointPositionStatus(3) == detected.PositionMissing
-    assert panel.ui.missingButton.toolTip == "It is missing already."
     panel.ui.resetButton.click()
     assert states(panel)[3] == "predicted"
+
+
+def test_a_missing_landmark_is_placed_with_a_click_in_a_view(testbed, panel, detected, red_view, head):
+    red_view.show_volume(head)
+    detected.SetNthControlPointPositionMissing(2)
+    select(panel, 2)
+    assert states(panel)[2] == "missing"
+    assert panel.ui.missingButton.text == "Place"
+    assert panel.ui.missingButton.toolTip == "Click in a view where it is (M)."
+    panel.ui.missingButton.click()
+    testbed.application.processEvents()
+    predicted = red_view.place_of(predicted_position(detected, 2))
+    assert abs(predicted.x() - red_view.width / 2) <= 1, "the views are where the model takes it to be"
+    red_view.click(predicted + QPoint(-20, 15))
+    assert states(panel) == ["predicted", "predicted", "corrected", "predicted"]
+    placed = red_view.place_of(detected.GetNthControlPointPositionWorld(2))
+    assert (placed - predicted - QPoint(-20, 15)).manhattanLength() <= 1
+    assert panel.ui.missingButton.text == "Mark missing"
+    assert [change.action for change in review_of(detected).changes] == [Action.MARKED_MISSING, Action.MOVED]
+    red_view.click(predicted)
+    assert detected.GetNumberOfControlPoints() == 4, "one click places one landmark"
 
 
 def test_what_cannot_be_done_says_why(panel, detected):

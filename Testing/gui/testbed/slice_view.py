@@ -76,6 +76,10 @@ class SliceView(RenderedView):
             self._send(QEvent.Type.MouseMove, start + (end - start) * step / _STEPS_OF_A_DRAG, no_button, left)
         self._send(QEvent.Type.MouseButtonRelease, end, left, no_button)
 
+    def click(self, place: QPoint) -> None:
+        """What a person does with the left button, after the pointer has come there."""
+        self.drag(place, place)
+
     def _send(self, kind: QEvent.Type, place: QPoint, button: Qt.MouseButton, held: Qt.MouseButton) -> None:
         at = QPointF(place)
         event = QMouseEvent(kind, at, self.mapToGlobal(at), button, held, Qt.KeyboardModifier.NoModifier)
