@@ -13,7 +13,7 @@ from .errors import LandmarkDetectionError
 from .geometry import FloatArray, angle_between_deg
 from .landmarks import Detection, LandmarkSet
 
-MeasurementKind = Literal["distance", "angle", "ellipse_circumference"]
+MeasurementKind = Literal["distance", "angle", "angle_difference", "ellipse_circumference"]
 
 _STEP_MM = 1e-3
 """Half the step of the numerical derivatives."""
@@ -21,7 +21,13 @@ _STEP_MM = 1e-3
 _SHORTEST_MM = 1e-6
 """Two landmarks closer than this coincide."""
 
-_LABEL_COUNTS: dict[str, tuple[int, ...]] = {"distance": (2,), "angle": (3, 4), "ellipse_circumference": (4,)}
+_LABEL_COUNTS: dict[str, tuple[int, ...]] = {
+    "distance": (2,),
+    "angle": (3, 4),
+    "angle_difference": (4,),
+    "ellipse_circumference": (4,),
+}
+_ANGLES = ("angle", "angle_difference")
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,10 @@ class MeasurementDefinition:
         name: what the user calls it, for example "BPD".
         description: what it means.
         kind: "distance", of two landmarks; "angle" (0 to 180 degrees), at the second of three landmarks or between the
-            directions from the first to the second and from the third to the fourth; "ellipse_circumference", of the
-            ellipse whose one axis ends in the first two landmarks and whose other axis ends in the last two.
+            directions from the first to the second and from the third to the fourth; "angle_difference", by which at
+            the second landmark the angle from the first to the third is larger than that to the fourth;
+            "ellipse_circumference", of the ellipse whose one axis ends in the first two landmarks and whose other axis
+            ends in the last two.
         labels: the landmarks, in the order given above.
         unit: "mm" or, for an angle, "deg".
 
@@ -48,9 +56,9 @@ class MeasurementDefinition:
     unit: Literal["mm", "deg"]
 
     def __post_init__(self) -> None:
-        if len(self.labels) not in _LABEL_COUNTS[self.kind] or (self.unit == "deg") != (self.kind == "angle"):
+        if len(self.labels) not in _LABEL_COUNTS[self.kind] or (self.unit == "deg") != (self.kind in _ANGLES):
             counts = " or ".join(str(count) for count in _LABEL_COUNTS[self.kind])
-            unit = "deg" if self.kind == "angle" else "mm"
+            unit = "deg" if self.kind in _ANGLES else "mm"
             message = (
                 f'Measurement "{self.name}": a measurement of kind "{self.kind}" needs {counts} landmarks '
                 f'and the unit "{unit}"; correct the definition.'
@@ -96,8 +104,7 @@ def measure_landmarks(
         message = f'Measurement "{definition.name}" needs the missing landmark {", ".join(missing)}; place it first.'
         raise LandmarkDetectionError(message)
     points = landmarks.to_array(definition.labels)
-    first, second = _segments(points)
-    if min(np.linalg.norm(first), np.linalg.norm(second)) < _SHORTEST_MM:
+    if min(np.linalg.norm(segment) for segment in _segments(definition.kind, points)) < _SHORTEST_MM:
         message = f'Measurement "{definition.name}": two of its landmarks coincide; check their positions.'
         raise LandmarkDetectionError(message)
     sd = None
@@ -119,20 +126,27 @@ def ellipse_circumference(first_axis: float, second_axis: float) -> float:
     return float(np.pi / 2 * (first_axis + second_axis) * (1 + 3 * h / (10 + np.sqrt(4 - 3 * h))))
 
 
-def _segments(points: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The two directed segments (3,) that points (n, 3) span; the only one twice if there are two points."""
+def _segments(kind: MeasurementKind, points: FloatArray) -> tuple[FloatArray, ...]:
+    """The directed segments (3,) that points (n, 3) span for a kind of measurement."""
+    if kind == "angle_difference":
+        return points[0] - points[1], points[2] - points[1], points[3] - points[1]
+    if len(points) == 2:
+        return (points[1] - points[0],)
     if len(points) == 3:
         return points[0] - points[1], points[2] - points[1]
-    return points[1] - points[0], points[-1] - points[-2]
+    return points[1] - points[0], points[3] - points[2]
 
 
 def _value(kind: MeasurementKind, points: FloatArray) -> float:
-    first, second = _segments(points)
+    segments = _segments(kind, points)
+    if kind == "distance":
+        return float(np.linalg.norm(segments[0]))
     if kind == "angle":
-        return angle_between_deg(first, second)
-    if kind == "ellipse_circumference":
-        return ellipse_circumference(float(np.linalg.norm(first)), float(np.linalg.norm(second)))
-    return float(np.linalg.norm(first))
+        return angle_between_deg(*segments)
+    if kind == "angle_difference":
+        arm, first, second = segments
+        return angle_between_deg(arm, first) - angle_between_deg(arm, second)
+    return ellipse_circumference(*(float(np.linalg.norm(axis)) for axis in segments))
 
 
 def _gradient(kind: MeasurementKind, points: FloatArray) -> FloatArray:

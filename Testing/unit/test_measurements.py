@@ -21,6 +21,7 @@ from LandmarkDetectionLib.measurements import (
 DISTANCE = MeasurementDefinition("D", "", "distance", ("a", "b"), "mm")
 ANGLE_AT_VERTEX = MeasurementDefinition("V", "", "angle", ("a", "b", "c"), "deg")
 ANGLE_OF_LINES = MeasurementDefinition("L", "", "angle", ("a", "b", "c", "d"), "deg")
+ANGLE_DIFFERENCE = MeasurementDefinition("ANB", "", "angle_difference", ("a", "b", "c", "d"), "deg")
 CIRCUMFERENCE = MeasurementDefinition("HC", "", "ellipse_circumference", ("a", "b", "c", "d"), "mm")
 
 POINTS = LandmarkSet({"a": (-50.0, 3.0, 8.0), "b": (48.0, -2.0, 11.0), "c": (2.0, 41.0, 9.0), "d": (-3.0, -38.0, 10.0)})
@@ -57,6 +58,15 @@ def test_angle_between_two_directed_lines():
     assert value_of(ANGLE_OF_LINES, (2, 0, 0), (0, 0, 0), elsewhere, elsewhere + direction) == pytest.approx(120.0)
 
 
+def test_difference_of_two_angles_has_a_sign():
+    at_80_deg, at_78_deg = (
+        (5 + np.cos(np.radians(angle)), 2 + np.sin(np.radians(angle)), 0.0) for angle in (80.0, 78.0)
+    )
+    arm, vertex = (9.0, 2.0, 0.0), (5.0, 2.0, 0.0)
+    assert value_of(ANGLE_DIFFERENCE, arm, vertex, at_80_deg, at_78_deg) == pytest.approx(2.0)
+    assert value_of(ANGLE_DIFFERENCE, arm, vertex, at_78_deg, at_80_deg) == pytest.approx(-2.0)
+
+
 @given(st.floats(0.1, 200.0))
 def test_circumference_of_a_circle(radius):
     assert ellipse_circumference(2 * radius, 2 * radius) == pytest.approx(2 * np.pi * radius, rel=1e-14)
@@ -88,7 +98,9 @@ def test_spread_across_an_arm_turns_its_angle():
 
 
 @pytest.mark.parametrize(
-    "definition", [DISTANCE, ANGLE_AT_VERTEX, ANGLE_OF_LINES, CIRCUMFERENCE], ids=lambda definition: definition.name
+    "definition",
+    [DISTANCE, ANGLE_AT_VERTEX, ANGLE_OF_LINES, ANGLE_DIFFERENCE, CIRCUMFERENCE],
+    ids=lambda definition: definition.name,
 )
 def test_propagated_uncertainty_agrees_with_simulation(definition):
     random = np.random.default_rng(7)
@@ -123,7 +135,7 @@ def test_a_landmark_flagged_missing_is_named():
         measure(ANGLE_AT_VERTEX, detection)
 
 
-@pytest.mark.parametrize("definition", [DISTANCE, ANGLE_AT_VERTEX, ANGLE_OF_LINES, CIRCUMFERENCE])
+@pytest.mark.parametrize("definition", [DISTANCE, ANGLE_AT_VERTEX, ANGLE_OF_LINES, ANGLE_DIFFERENCE, CIRCUMFERENCE])
 def test_coincident_landmarks_are_refused(definition):
     same = np.array([5.0, 6.0, 7.0])
     with pytest.raises(LandmarkDetectionError, match="two of its landmarks coincide"):
@@ -137,6 +149,8 @@ def test_coincident_landmarks_are_refused(definition):
         ("distance", ("a", "b"), "deg"),
         ("angle", ("a", "b"), "deg"),
         ("angle", ("a", "b", "c"), "mm"),
+        ("angle_difference", ("a", "b", "c"), "deg"),
+        ("angle_difference", ("a", "b", "c", "d"), "mm"),
         ("ellipse_circumference", ("a", "b", "c"), "mm"),
     ],
 )
