@@ -18,7 +18,8 @@ from .window import Album, Window
 _COUNTS = {"train": 16, "validation": 3, "test": 3}
 _SPACING_MM = 3.0
 _SHOWN_SEED = 77
-_SETTINGS = {"optimisation": {"steps": 360, "minutes": 10.0, "validate_every": 20, "batch_size": 24, "pool_size": 16}}
+_METHOD = "multiscale-locnet"
+_SETTINGS = {"optimisation": {"steps": 600, "minutes": 10.0, "validate_every": 25, "pool_size": 32}}
 _LIMIT_S = 900.0
 
 
@@ -30,6 +31,7 @@ def picture_training(testbed: Testbed, module: ModuleType, plot_view: PlotView, 
     window = Window(testbed, panel)
     _picture_dataset(testbed, panel, window, album)
     window.show_plots(plot_view)
+    panel.ui.methodSelector.setCurrentIndex(panel.ui.methodSelector.findData(_METHOD))
     panel.ui.configEdit.setText("short.json")
     panel.ui.trainButton.click()
     testbed.wait_until(lambda: len(panel.training.progress.errors_mm) > 6 or not panel.training.is_busy, _LIMIT_S)

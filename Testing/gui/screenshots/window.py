@@ -19,7 +19,7 @@ _PANEL_WIDTH = 530
 _COLOURS = 96
 _BAR_COLOURS = {"Red": "#f34a33", "Green": "#6eb04b", "Yellow": "#edd54c", "1": "#6f7fd0", "P": "#e0e0e0"}
 _THREE_D_DIRECTION = (0.25, 0.55, 0.8)
-_THREE_D_DISTANCE_MM = 330.0
+_THREE_D_DISTANCE_MM = 300.0
 
 
 class Album:
