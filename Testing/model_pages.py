@@ -13,7 +13,12 @@ from LandmarkDetectionLib.planes import PlaneDefinition, Point
 
 PAGES = Path(__file__).resolve().parents[1] / "Resources" / "Models"
 
-_KINDS = {"distance": "distance", "angle": "angle", "ellipse_circumference": "circumference of the ellipse"}
+_KINDS = {
+    "distance": "distance",
+    "angle": "angle",
+    "angle_difference": "difference of angles",
+    "ellipse_circumference": "circumference of the ellipse",
+}
 _AXES = dict.fromkeys("RL", "from side to side") | dict.fromkeys("AP", "from front to back")
 _AXES |= dict.fromkeys("SI", "from top to bottom")
 

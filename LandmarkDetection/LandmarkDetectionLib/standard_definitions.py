@@ -110,3 +110,44 @@ BRAIN_MEASUREMENTS = tuple(
     )
     for structure in ("thalamus", "caudate", "hippocampus")
 )
+
+CEPHALOGRAM_MEASUREMENTS = (
+    MeasurementDefinition(
+        "SNA", "Angle of the maxilla to the anterior cranial base", "angle", ("Sella", "Nasion", "Subspinale"), "deg"
+    ),
+    MeasurementDefinition(
+        "SNB", "Angle of the mandible to the anterior cranial base", "angle", ("Sella", "Nasion", "Supramentale"), "deg"
+    ),
+    MeasurementDefinition(
+        "ANB",
+        "SNA less SNB: how far the maxilla lies before the mandible",
+        "angle_difference",
+        ("Sella", "Nasion", "Subspinale", "Supramentale"),
+        "deg",
+    ),
+    MeasurementDefinition(
+        "SN-MP",
+        "Angle between the anterior cranial base and the mandibular plane (gonion to menton)",
+        "angle",
+        ("Sella", "Nasion", "Gonion", "Menton"),
+        "deg",
+    ),
+    MeasurementDefinition(
+        "FMA",
+        "Angle between the Frankfort horizontal (porion to orbitale) and the mandibular plane",
+        "angle",
+        ("Porion", "Orbitale", "Gonion", "Menton"),
+        "deg",
+    ),
+    MeasurementDefinition(
+        "PP-MP",
+        "Angle between the palatal plane (posterior to anterior nasal spine) and the mandibular plane",
+        "angle",
+        ("Posterior nasal spine", "Anterior nasal spine", "Gonion", "Menton"),
+        "deg",
+    ),
+    MeasurementDefinition("S-N", "Length of the anterior cranial base", "distance", ("Sella", "Nasion"), "mm"),
+    MeasurementDefinition("N-Me", "Anterior facial height", "distance", ("Nasion", "Menton"), "mm"),
+    MeasurementDefinition("S-Go", "Posterior facial height", "distance", ("Sella", "Gonion"), "mm"),
+)
+"""What orthodontists measure first; lengths are those in the picture, enlarged as the X-rays enlarged them."""

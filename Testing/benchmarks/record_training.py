@@ -78,10 +78,9 @@ class Plan:
     @property
     def fold_report(self) -> Path:
         """What the cross-validation found."""
-        from LandmarkDetectionLib.evaluation.report_files import REPORT_FILE
-        from LandmarkDetectionLib.training.cross_report import REPORT_FOLDER
+        from LandmarkDetectionLib.training.cross_report import report_of_folds
 
-        return self.work / REPORT_FOLDER / REPORT_FILE
+        return report_of_folds(self.bundle)
 
 
 def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:

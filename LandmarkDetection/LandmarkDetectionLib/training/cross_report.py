@@ -13,12 +13,13 @@ from ..evaluation.evaluate import evaluate_predictions
 from ..evaluation.outcome import Evaluation
 from ..evaluation.pooling import pooled
 from ..evaluation.reference import Reference
-from ..evaluation.report_files import write_report
+from ..evaluation.report_files import REPORT_FILE, write_report
 from ..files.dataset import Dataset
 from ..landmarks import Detection
 from ..models.calibration import Calibration
 from .calibration import HeldOut, fit_calibration
 from .cross_validation import REPORT_FOLDER, FoldResult
+from .folders import work_folder
 
 SHORT_FOLDER = "cut-short"
 
@@ -30,6 +31,11 @@ def calibration_of(results: Sequence[FoldResult]) -> Calibration:
     )
     origin = f"{len(results)} folds over train and validation, each case detected by a model that had no part of it"
     return fit_calibration(results[0].card, whole, short, origin)
+
+
+def report_of_folds(bundle: Path) -> Path:
+    """The file that says how well the models of the folds did that calibrated a bundle."""
+    return work_folder(bundle) / REPORT_FOLDER / REPORT_FILE
 
 
 def write_cross_validation(
