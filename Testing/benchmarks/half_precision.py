@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from markdown_table import markdown_table
 from measuring import in_full_precision
 
 from LandmarkDetectionLib.detectors.precision import has_bfloat16
@@ -67,8 +68,7 @@ def main() -> int:
         return 1
     bundle = load_bundle(find_model(arguments.bundle))
     row = measure(bundle, Dataset.load(arguments.dataset), arguments.split, arguments.cases)
-    for cells in (HEADINGS, ["---"] * len(HEADINGS), row):
-        print(f"| {' | '.join(cells)} |")
+    print(markdown_table(HEADINGS, [row]))
     return 0
 
 

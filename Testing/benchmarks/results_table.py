@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from markdown_table import markdown_table
 from training_results import TrainingResult, read_results
 
 HEADINGS = ("method", "recipe", "seed", "MRE ± SD (mm)", "median (mm)")
@@ -35,7 +36,7 @@ def _table(results: Sequence[TrainingResult]) -> str:
         for name, mre_mm in baselines.items()
     ]
     title = f"### {first.dataset}, {first.split}: {first.cases} cases, {first.points} points"
-    return "\n".join([title, "", *(f"| {' | '.join(row)} |" for row in [headings, ["---"] * len(headings), *rows])])
+    return f"{title}\n\n{markdown_table(headings, rows)}"
 
 
 def _cells(result: TrainingResult, limits: Sequence[str]) -> list[str]:

@@ -12,6 +12,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from markdown_table import markdown_table
+
 HEADINGS = (
     "model",
     "points",
@@ -55,8 +57,7 @@ def main() -> None:
     parser.add_argument("reports", nargs="+", metavar="NAME=REPORT.json")
     named = [argument.partition("=") for argument in parser.parse_args().reports]
     rows = [row(name, json.loads(Path(path).read_text(encoding="utf-8"))) for name, _, path in named]
-    for cells in (list(HEADINGS), ["---"] * len(HEADINGS), *rows):
-        print(f"| {' | '.join(cells)} |")
+    print(markdown_table(HEADINGS, rows))
 
 
 if __name__ == "__main__":
