@@ -195,6 +195,17 @@ def test_positions_are_voxels_of_the_image_in_array_order():
         assert image[k, j, i] == image.max()
 
 
+def test_more_variants_may_be_made_of_a_case_of_a_rare_size():
+    cases = [
+        blob_case("large", (20, 20, 20), (4, 10, 10), b_ijk=(16, 10, 10)),
+        blob_case("as large", (20, 20, 20), (4, 10, 10), b_ijk=(16, 10, 10)),
+        blob_case("small", (20, 20, 20), (8, 10, 10), b_ijk=(11, 10, 10)),
+    ]
+    pool = whole_images(cases, 4, Augmentation(balance_sizes=True))
+    apart_mm = (pool.truths_mm[:, 0, 0] - pool.truths_mm[:, 0, 1]).norm(dim=-1)
+    np.testing.assert_allclose(apart_mm, [12.0, 12.0, 3.0, 3.0], atol=1e-4)
+
+
 def test_pictures_have_positions_and_inputs_of_two_axes():
     picture = blob_case("picture", (12, 10, 1), (5, 3, 0), b_ijk=(2, 2, 0))
     pool = whole_images([picture], 1, dimension=2)

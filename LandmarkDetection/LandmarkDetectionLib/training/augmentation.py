@@ -44,6 +44,7 @@ class Augmentation:
         elastic_mm: largest standard deviation of a smooth random displacement along each axis.
         elastic_grid_mm: distance of its control points: the larger, the smoother. Where it is less than about 12 times
             the deviation, in volumes 25 times, the displacement is reduced, lest the image be folded.
+        balance_sizes: whether more variants are made of cases of rare sizes.
         centre_shift_mm: standard deviation by which the frame's origin is misplaced.
         gamma, noise, blur_mm, bias: strongest change of the contrast curve (log), noise (share of the window),
             smoothing and shading.
@@ -57,6 +58,7 @@ class Augmentation:
     cut_short: float = 0.0
     elastic_mm: float = 0.0
     elastic_grid_mm: float = 50.0
+    balance_sizes: bool = False
     centre_shift_mm: float = 0.0
     gamma: float = 0.0
     noise: float = 0.0

@@ -19,6 +19,7 @@ from ..landmarks import LandmarkSet
 from ..preprocessing import CanonicalVolume, frame_scaling
 from .augmentation import Augmenter, Variant
 from .cases import TrainingCase
+from .size_balance import balanced_turns
 
 Batch = TypeVar("Batch")
 
@@ -63,6 +64,7 @@ class CasePool:
         self._alternatives = _assignments(self._labels, interchangeable)
         self._generator = np.random.default_rng(seed)
         self._next = 0
+        self._turns = balanced_turns(self._sizes()) if augmenter.augmentation.balance_sizes else range(len(cases))
         self.dimension = augmenter.dimension
         self.spacing_mm = torch.tensor(augmenter.preprocessing.spacing_mm, dtype=torch.float32)
         shape = self._common_shape()
@@ -97,7 +99,7 @@ class CasePool:
         """The entries replaced, each as soon as it is."""
         seeds = self._generator.integers(2**63, size=count)
         slots = [(self._next + offset) % len(self) for offset in range(count)]
-        turns = [(self._next + offset) % len(self._cases) for offset in range(count)]
+        turns = [self._turns[(self._next + offset) % len(self._turns)] for offset in range(count)]
         self._next += count
         with ThreadPoolExecutor(torch.get_num_threads()) as threads:
             variants = threads.map(self._variant, turns, seeds)
@@ -108,6 +110,15 @@ class CasePool:
     def _variant(self, case_index: int, seed: int) -> Variant:
         case = self._cases[case_index]
         return self._augmenter(case.volume, case.landmarks, np.random.default_rng(seed))
+
+    def _sizes(self) -> list[float]:
+        """Root mean square distance of each case's landmarks from their mean, in millimetres of the frame."""
+        sizes = []
+        for case in self._cases:
+            shape_mm = case.landmarks.to_array(self._labels)
+            scale = frame_scaling(case.volume, self._augmenter.preprocessing)[0, 0]
+            sizes.append(scale * np.sqrt(np.nanvar(shape_mm, axis=0).sum()))
+        return sizes
 
     def _common_shape(self) -> tuple[int, int, int]:
         """Voxels along k, j, i that hold every case however it is turned a little."""
