@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..errors import LandmarkDetectionError
+from ..models.card import ModelCard
 from ..models.record import FieldError
 from ..networks.locnet import LocNet, centre_of_mass, in_single_precision
 from .differentiable_crop import first_voxels, resampled_crops
+from .ellipse_outline import LEAST_POINTS, EllipseOutline
 from .mean_pooling import LARGEST_RATIO, mean_pooled
 
 
@@ -30,6 +32,8 @@ class MultiscaleLocNetSettings:
         heatmap, is_normalised: see `LocNet`.
         noise_mm: largest shift along each axis before the last scale's crop, in training and detection.
         noise: shifts to both sides, or to one side only as in the authors' code ("reference").
+        outline_points: points of an ellipse's outline that are looked for in place of the landmarks, the ends of its
+            axes; 0 for the landmarks themselves. See `EllipseOutline`.
     """
 
     pooling: tuple[int, ...] = (8, 4, 2, 1)
@@ -39,6 +43,7 @@ class MultiscaleLocNetSettings:
     is_normalised: bool = False
     noise_mm: float = 5.0
     noise: Literal["symmetric", "reference"] = "symmetric"
+    outline_points: int = 0
 
     def __post_init__(self) -> None:
         if not self.pooling or not self.widths or min(*self.pooling, *self.widths, self.crop_size) < 1:
@@ -51,14 +56,25 @@ class MultiscaleLocNetSettings:
         if self.noise_mm < 0:
             name, problem = "noise_mm", "must not be negative"
             raise FieldError(name, problem)
+        if self.outline_points and self.outline_points < LEAST_POINTS:
+            name, problem = "outline_points", f"must be 0, or at least {LEAST_POINTS} for an ellipse"
+            raise FieldError(name, problem)
 
     @property
     def noise_range_mm(self) -> tuple[float, float]:
         """Smallest and largest shift along each axis."""
         return (-self.noise_mm if self.noise == "symmetric" else 0.0, self.noise_mm)
 
+    def outline(self, card: ModelCard) -> EllipseOutline | None:
+        """Of the ellipse that is looked for in place of the card's landmarks, if one is.
+
+        Raises:
+            LandmarkDetectionError: if these are not the ends of its axes.
+        """
+        return EllipseOutline.of(card, self.outline_points) if self.outline_points else None
+
     def networks(self, dimension: int, landmarks: int) -> nn.ModuleList:
-        """A Loc-Net a scale, coarsest first.
+        """A Loc-Net a scale, coarsest first, for landmarks or as many points of an outline.
 
         Each has a channel for every landmark. At the finer scales every crop is that of one landmark, and of its
         heatmaps only that landmark's is used, so that with one landmark this is the paper's model.

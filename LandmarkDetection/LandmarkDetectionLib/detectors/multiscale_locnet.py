@@ -13,9 +13,10 @@ from ..models.record import parse_record
 from ..networks.folding import folded
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
+from .ellipse_outline import EllipseOutline
 from .grid import Grid
 from .locnet_scales import MultiscaleLocNetSettings, scale_images
-from .locnet_search import LocNetSearch, MultiscaleLocNetInference
+from .locnet_search import LocNetSearch, MultiscaleLocNetInference, Sightings
 from .weights import do_not_fit, loaded_network
 from .windowed_image import windowed_bytes
 
@@ -42,9 +43,11 @@ class MultiscaleLocNetDetector(Detector):
         except KeyError as error:
             raise do_not_fit(bundle) from error
         architecture = dataclasses.replace(settings, is_normalised=False)
+        self._outline = settings.outline(bundle.card)
+        points = len(bundle.card.landmarks) if self._outline is None else self._outline.count
         networks = loaded_network(
             weights,
-            lambda: architecture.networks(bundle.card.dimension, len(bundle.card.landmarks)),
+            lambda: architecture.networks(bundle.card.dimension, points),
             prefix="",
             device=device,
             memory_format=torch.channels_last if bundle.card.dimension == 2 else torch.channels_last_3d,
@@ -69,6 +72,8 @@ class MultiscaleLocNetDetector(Detector):
             progress=progress,
             cancelled=cancelled,
         )
+        if self._outline is not None:
+            found = _landmarks_of(self._outline, found)
         offsets = found.passes - found.passes.mean(0)
         covariances = np.einsum("pni,pnj->nij", offsets, offsets) / max(len(offsets) - 1, 1)
         path_mm = grid.frame_from_voxels(found.path)
@@ -79,3 +84,9 @@ class MultiscaleLocNetDetector(Detector):
             path_mm,
             found.presence_logits.min(0) if knows_nowhere else None,
         )
+
+
+def _landmarks_of(outline: EllipseOutline, found: Sightings) -> Sightings:
+    """The landmarks of the ellipses whose outlines were found, each as present as the points are on average."""
+    logits = found.presence_logits.mean(1, keepdims=True).repeat(outline.landmark_count, 1)
+    return Sightings(outline.landmarks(found.passes), outline.landmarks(found.path), logits)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import IterableDataset
 
+from ..detectors.ellipse_outline import EllipseOutline
 from ..detectors.locnet_scales import MultiscaleLocNetSettings, ScaleImages, scale_images
 from .placement import randomly_placed
 from .pool import CasePool, renewing
@@ -54,6 +55,7 @@ class LocNetSamples(IterableDataset):
         followed: landmarks of a batch that are followed to the finer scales, drawn at random; 0 for all.
         renew_every: batches after which one case of the pool is replaced.
         seed: of the draws and the shifts.
+        outline: of the ellipse that is learned in place of the landmarks.
     """
 
     def __init__(
@@ -65,7 +67,9 @@ class LocNetSamples(IterableDataset):
         followed: int,
         renew_every: int,
         seed: int,
+        outline: EllipseOutline | None = None,
     ) -> None:
+        self._outline = outline
         self._pool = pool
         self._settings = settings
         self._batch_size = batch_size
@@ -88,10 +92,14 @@ class LocNetSamples(IterableDataset):
         most_margin = _MOST_MARGIN * settings.pooling[0]
         images, moved = randomly_placed(pool.images[cases].numpy(), pool.dimension, most_margin, self._random)
         scales = scale_images(images, settings.pooling, pool.dimension)
-        truths = pool.alternative_positions(cases) + moved[:, None, None]
+        truths, is_shown = pool.alternative_positions(cases) + moved[:, None, None], pool.alternatives_shown(cases)
+        if self._outline is not None:
+            # Whichever way the ends are named, the ellipse is the same.
+            truths = self._outline.points(truths[:, :1])
+            is_shown = is_shown[:, :1].all(-1, keepdim=True).expand(truths.shape[:-1])
         points = truths.shape[0] * truths.shape[2]
         followed = torch.randperm(points, generator=self._random)[: self._followed or points]
         low_mm, high_mm = settings.noise_range_mm
         uniform = torch.rand((len(followed), pool.dimension), generator=self._random)
         shifts = (low_mm + (high_mm - low_mm) * uniform) / self.spacing_mm
-        return LocNetBatch(scales, truths, pool.alternatives_shown(cases), followed, shifts)
+        return LocNetBatch(scales, truths, is_shown, followed, shifts)

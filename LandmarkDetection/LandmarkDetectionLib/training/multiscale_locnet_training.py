@@ -53,6 +53,7 @@ def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
         followed=choices.followed,
         renew_every=optimisation.renew_every,
         seed=job.seed,
+        outline=settings.outline(card),
     )
     card = _with_shape_model(card, pool)
     learner = MultiscaleLocNetLearner(card, settings, _networks(job, settings), samples, choices)
@@ -68,11 +69,11 @@ def _with_crop_size(card: ModelCard) -> ModelCard:
 def _with_shape_model(card: ModelCard, pool: CasePool) -> ModelCard:
     """A card whose detector knows how the landmarks lie to each other, if it asks for that and the cases can tell.
 
-    They cannot where too few have all landmarks, or these lie at the same places in all.
+    They cannot where too few have all landmarks, or these lie at the same places in all. An ellipse needs no other.
     """
     if not card.inference.get("prior_rounds") or card.shape_model is not None:
         return card
-    if len(card.landmarks) > 1:
+    if len(card.landmarks) > 1 and not card.network.get("outline_points"):
         with contextlib.suppress(LandmarkDetectionError):
             shape_model = ShapeModel.fit(pool.shapes_mm().numpy(), _EXPLAINED_VARIANCE)
             return dataclasses.replace(card, shape_model=shape_model)
@@ -82,7 +83,7 @@ def _with_shape_model(card: ModelCard, pool: CasePool) -> ModelCard:
 def _networks(job: TrainingJob, settings: MultiscaleLocNetSettings) -> nn.ModuleList:
     """The networks of all scales with the weights that the training starts from."""
     torch.manual_seed(job.seed)
-    networks = settings.networks(job.card.dimension, len(job.card.landmarks))
+    networks = settings.networks(job.card.dimension, settings.outline_points or len(job.card.landmarks))
     for network in networks:
         initialise_locnet(network, settings.crop_size**job.card.dimension)
     if job.initial is not None:
