@@ -64,7 +64,9 @@ class ShippedModel:
 SHIPPED = {
     "brain-t1": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS, "Samples/brain-t1.nii.gz"),
     "ceph-19": ShippedModel((), CEPHALOGRAM_MEASUREMENTS, None, "multiscale-locnet", 3),
-    "fetal-head-2d": ShippedModel((), FETAL_HEAD_2D_MEASUREMENTS, "Samples/fetal-head-2d.nii.gz"),
+    "fetal-head-2d": ShippedModel(
+        (), FETAL_HEAD_2D_MEASUREMENTS, "Samples/fetal-head-2d.nii.gz", "multiscale-locnet", 3
+    ),
     "fetal-phantom-3d": ShippedModel(FETAL_HEAD_PLANES, FETAL_HEAD_MEASUREMENTS, "Samples/fetal-phantom-3d.nii.gz"),
     "lumbar-mr": ShippedModel((), (), None, "multiscale-locnet", 5, is_cross_validated=True),
 }
