@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from tiny_models import TINY_CARD, TINY_TENSORS
 
 from LandmarkDetectionLib.models.bundle import save_bundle
 from LandmarkDetectionLib.models.card import ModelCard
+
+# The benchmarks are scripts that find each other in their folder.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 
 
 @pytest.fixture

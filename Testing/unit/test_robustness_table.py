@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from blob_dataset import write_blob_dataset
+from changed_cases import NOISE, changes
 from knowing_detector import KnowingDetector, write_dataset
+from robustness_table import changed_dataset, main, robustness_table
 from tiny_detector import write_tiny_bundle
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
@@ -18,11 +18,6 @@ from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.geometry import apply_affine
 from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, LandmarkDefinition
 from LandmarkDetectionLib.models.card import ModelCard
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
-from changed_cases import NOISE, changes
-from robustness_table import changed_dataset, main, robustness_table
 
 TURNED = {2: ["turned by +30°", "turned by -30°"]}
 TURNED[3] = [f"{turn} about {axis}" for axis in ("left-right", "back-front", "up-down") for turn in TURNED[2]]

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from blob_dataset import write_blob_dataset, write_recipe
-
-from LandmarkDetectionLib.errors import LandmarkDetectionError
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
+from pin_on_brain import PIN_ON_BRAIN
 from record_training import Plan, planned, record
 from results_table import tables
-from training_results import TrainingResult, add_result, read_results, sdr_text
+from training_results import TrainingResult, add_result, read_results
 
-RESULT = TrainingResult(
-    method="pin",
-    dataset="brain",
-    split="test",
-    recipe="quick",
-    seed=0,
-    minutes=3.9,
-    cores=2,
-    cases=20,
-    points=400,
-    mre_mm=1.456,
-    sd_mm=0.8,
-    median_mm=1.26,
-    sdr=sdr_text({"2.0": 0.82, "4.0": 0.9825}),
-    mean_position_mm=17.6,
-    moved_mean_shape_mm=2.59,
-    seconds=0.13,
-    peak_mb=446,
-    weights_mb=9.5,
-    date="2026-01-31",
-    commit="abcdef1+",
-)
+from LandmarkDetectionLib.errors import LandmarkDetectionError
 
 
 def plan(folder: Path, **changes: object) -> Plan:
@@ -59,16 +33,16 @@ def plan(folder: Path, **changes: object) -> Plan:
 
 
 def test_rows_are_read_as_they_were_written(tmp_path):
-    other = dataclasses.replace(RESULT, dataset="spine, lumbar", seed=1)
-    for result in (RESULT, other):
+    other = dataclasses.replace(PIN_ON_BRAIN, dataset="spine, lumbar", seed=1)
+    for result in (PIN_ON_BRAIN, other):
         add_result(result, tmp_path / "results.csv")
-    assert read_results(tmp_path / "results.csv") == [RESULT, other]
+    assert read_results(tmp_path / "results.csv") == [PIN_ON_BRAIN, other]
     assert {path.name for path in tmp_path.iterdir()} == {"results.csv"}
 
 
 def test_newer_row_takes_the_place_of_that_of_the_same_training(tmp_path):
     for mre_mm in (1.5, 1.4):
-        add_result(dataclasses.replace(RESULT, mre_mm=mre_mm), tmp_path / "results.csv")
+        add_result(dataclasses.replace(PIN_ON_BRAIN, mre_mm=mre_mm), tmp_path / "results.csv")
     assert [result.mre_mm for result in read_results(tmp_path / "results.csv")] == [1.4]
 
 
@@ -133,9 +107,9 @@ def test_command_line_names_the_dataset_as_it_calls_itself(tmp_path):
 
 
 def test_table_shows_the_best_training_first_and_the_baselines_last():
-    worse = dataclasses.replace(RESULT, method="cascade", mre_mm=1.9)
-    other = dataclasses.replace(RESULT, dataset="spine", mre_mm=3.0)
-    brain, spine = tables([other, worse, RESULT]).split("\n\n### ")
+    worse = dataclasses.replace(PIN_ON_BRAIN, method="cascade", mre_mm=1.9)
+    other = dataclasses.replace(PIN_ON_BRAIN, dataset="spine", mre_mm=3.0)
+    brain, spine = tables([other, worse, PIN_ON_BRAIN]).split("\n\n### ")
     lines = brain.splitlines()
     assert lines[0] == "### brain, test: 20 cases, 400 points"
     assert "| ≤ 2.0 mm | ≤ 4.0 mm |" in lines[2]
