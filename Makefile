@@ -3,15 +3,11 @@
 #   make PYTHON=python3.12 ...                                        another interpreter (3.11 or newer)
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...         another source of torch, here without CUDA
 #   make SLICER_SOURCE=../Slicer test                                 GUI tests also with Slicer's own Python classes
-#   make PRESET=standard DATASETS="brain ceph" benchmark-accuracy     other trainings than those of the quick preset
+#   make DATA=../data benchmark-accuracy                              public data in another folder than ../shared/data
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 DATA ?= ../shared/data
-DATASETS ?= brain spine mouse ceph
-FEW_TESTS ?= spine mouse
-METHODS ?= pin cascade multiscale-locnet global-to-local
-PRESET ?= quick
 
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
@@ -31,13 +27,9 @@ lint: .venv/lint-installed
 bench: .venv/everything-installed
 	for benchmark in Testing/benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
 
-# Trains and measures what Testing/benchmarks/results.csv does not hold yet, and shows all it holds. Where a test split is
-# too small to tell methods apart, by cross-validation.
+# For hours: trains and measures what Testing/benchmarks/results.csv lacks of the benchmark, and writes its page anew.
 benchmark-accuracy: .venv/everything-installed
-	for dataset in $(DATASETS); do for method in $(METHODS); do \
-		case " $(FEW_TESTS) " in *" $$dataset "*) on="--folds 5";; *) on="--split test";; esac; \
-		$(BIN)/python Testing/benchmarks/record_training.py $$method $(DATA)/$$dataset --preset $(PRESET) $$on || failed=1; \
-	done; done; $(BIN)/python Testing/benchmarks/results_table.py; exit $${failed:-0}
+	$(BIN)/python Testing/benchmarks/accuracy_benchmark.py "$(DATA)"
 
 # Pictures of the running modules for the documentation, which takes minutes; they change with every change of a panel.
 screenshots: .venv/everything-installed
