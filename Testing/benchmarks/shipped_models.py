@@ -4,8 +4,7 @@
     python Testing/benchmarks/shipped_models.py release NAME --data FOLDER --trained FOLDER
 
 `train` writes a bundle for a dataset folder (for fetal-phantom-3d it simulates the dataset first, where there is none).
-`release` measures it once on the test split, writes that into its card, and puts it among the bundled models. Where the
-test split is tiny, the card tells what the cross-validation of the training found instead.
+`release` measures it once on the test split, writes that into its card, and puts it among the bundled models.
 """
 
 from __future__ import annotations
@@ -39,7 +38,6 @@ from LandmarkDetectionLib.standard_definitions import (
     FETAL_HEAD_MEASUREMENTS,
     FETAL_HEAD_PLANES,
 )
-from LandmarkDetectionLib.training.cross_report import report_of_folds
 from LandmarkDetectionLib.training.run import train
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -58,7 +56,6 @@ class ShippedModel:
     sample: str | None = None
     method: str = "pin"
     folds: int | None = None
-    is_cross_validated: bool = False
 
 
 SHIPPED = {
@@ -68,7 +65,6 @@ SHIPPED = {
         (), FETAL_HEAD_2D_MEASUREMENTS, "Samples/fetal-head-2d.nii.gz", "multiscale-locnet", 3
     ),
     "fetal-phantom-3d": ShippedModel(FETAL_HEAD_PLANES, FETAL_HEAD_MEASUREMENTS, "Samples/fetal-phantom-3d.nii.gz"),
-    "lumbar-mr": ShippedModel((), (), None, "multiscale-locnet", 5, is_cross_validated=True),
 }
 
 
@@ -90,11 +86,8 @@ def release(name: str, data: Path, trained: Path) -> None:
     bundle = load_bundle(trained)
     bundle = dataclasses.replace(bundle, card=_described(name, bundle.card))
     dataset = Dataset.load(data)
-    if SHIPPED[name].is_cross_validated:
-        report = json.loads(report_of_folds(trained).read_text(encoding="utf-8"))
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            report = evaluate_model(dataset, "test", load_detector(bundle, "cpu"), Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        report = evaluate_model(dataset, "test", load_detector(bundle, "cpu"), Path(folder))
     print(format_summary(report))
     card = dataclasses.replace(
         bundle.card, accuracy=(_accuracy(dataset, report),), resources=_resources(report["overall"])
@@ -122,7 +115,7 @@ def _accuracy(dataset: Dataset, report: dict[str, Any]) -> Accuracy:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     return Accuracy(
         dataset=dataset.name,
-        split=report["split"],
+        split="test",
         cases=report["cases"],
         landmarks=report["landmarks"],
         mre_mm=round(overall["mre_mm"], 3),
