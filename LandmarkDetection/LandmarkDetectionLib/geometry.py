@@ -114,3 +114,11 @@ def rotation_matrix(axis: ArrayLike, angle_deg: float) -> FloatArray:
     cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
     angle = np.deg2rad(angle_deg)
     return np.eye(3) + np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
+
+
+def map_about(centre: ArrayLike, linear: ArrayLike) -> FloatArray:
+    """4x4 affine map with a linear part (3, 3) that leaves a point (3,) where it is."""
+    matrix = np.eye(4)
+    matrix[:3, :3] = linear
+    matrix[:3, 3] = centre - matrix[:3, :3] @ centre
+    return matrix

@@ -12,7 +12,7 @@ import numpy as np
 
 from LandmarkDetectionLib.evaluation.cropping import ShortCase
 from LandmarkDetectionLib.files.case import Case
-from LandmarkDetectionLib.geometry import FloatArray, rotation_matrix
+from LandmarkDetectionLib.geometry import FloatArray, map_about, rotation_matrix
 from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.preprocessing import Preprocessing, intensity_window
 from LandmarkDetectionLib.volume import Volume
@@ -51,10 +51,7 @@ class TurnedCase(Case):
 
     def _motion(self, volume: Volume) -> FloatArray:
         axis = self.axis_ras if volume.dimension == 3 else volume.directions[:, volume.size.index(1)]
-        motion = np.eye(4)
-        motion[:3, :3] = rotation_matrix(axis, self.angle_deg)
-        motion[:3, 3] = volume.centre_ras - motion[:3, :3] @ volume.centre_ras
-        return motion
+        return map_about(volume.centre_ras, rotation_matrix(axis, self.angle_deg))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from LandmarkDetectionLib.geometry import (
     direction_of,
     fit_line,
     fit_plane,
+    map_about,
     orientation_of,
     rotation_matrix,
     spacing_of,
@@ -167,3 +168,8 @@ class TestRotation:
     def test_has_the_angle_asked_for(self, axis, angle_deg):
         cosine = (np.trace(rotation_matrix(axis, angle_deg)) - 1) / 2
         assert cosine == pytest.approx(np.cos(np.deg2rad(angle_deg)), abs=1e-12)
+
+    def test_about_a_point_leaves_it_where_it_is(self):
+        quarter = map_about((10.0, 20.0, 30.0), rotation_matrix((0, 0, 1), 90.0))
+        moved = apply_affine(quarter, [(10.0, 20.0, 30.0), (11.0, 20.0, 35.0)])
+        np.testing.assert_allclose(moved, [(10.0, 20.0, 30.0), (10.0, 21.0, 35.0)], atol=1e-12)

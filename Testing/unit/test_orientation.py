@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from LandmarkDetectionLib.detectors.base import Detector
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.files.images import read_volume
-from LandmarkDetectionLib.geometry import FloatArray, apply_affine, direction_of, rotation_matrix
+from LandmarkDetectionLib.geometry import FloatArray, apply_affine, direction_of, map_about, rotation_matrix
 from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.models.registry import find_model, list_models, sample_image
 from LandmarkDetectionLib.volume import Volume
@@ -59,9 +59,7 @@ def random_rotation(model: str, seed: int, share: float) -> FloatArray:
     card, centre = detector_of(model).card, sample_of(model).centre_ras
     axis = random.normal(size=3) if card.dimension == 3 else np.array([0.0, 0.0, 1.0])
     turn = rotation_matrix(axis, share * card.rotation_range_deg * random.uniform(-1.0, 1.0))
-    rotation = np.eye(4)
-    rotation[:3, :3], rotation[:3, 3] = turn, centre - turn @ centre
-    return rotation
+    return map_about(centre, turn)
 
 
 def moved(volume: Volume, motion: FloatArray) -> Volume:

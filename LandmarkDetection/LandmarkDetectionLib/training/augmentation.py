@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..evaluation.cropping import cut_short
-from ..geometry import FloatArray, apply_affine, rotation_matrix
+from ..geometry import FloatArray, apply_affine, map_about, rotation_matrix
 from ..landmarks import LandmarkSet
 from ..models.record import FieldError
 from ..preprocessing import (
@@ -168,11 +168,7 @@ class Augmenter:
             linear = linear @ np.diag([-1.0, 1.0, 1.0])
         size = 1 + generator.uniform(-1, 1) * most.scale
         linear = linear @ np.diag(size * (1 + generator.uniform(-1, 1, 3) * most.stretch))
-        linear = along @ linear @ along.T
-        motion = np.eye(4)
-        motion[:3, :3] = linear
-        motion[:3, 3] = centre - linear @ centre
-        return motion
+        return map_about(centre, along @ linear @ along.T)
 
     def _bent(
         self, canonical: CanonicalVolume, landmarks: LandmarkSet, generator: np.random.Generator
