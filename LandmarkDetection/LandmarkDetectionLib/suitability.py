@@ -48,9 +48,10 @@ def field_of_view_doubts(volume: Volume, card: ModelCard) -> tuple[str, ...]:
     tolerance = _FIELD_OF_VIEW_TOLERANCE
     if np.all(size >= (1 - tolerance) * smallest) and np.all(size <= (1 + tolerance) * largest):
         return ()
+    seen_sizes = " to ".join(dict.fromkeys((_sides(smallest), _sides(largest))))
     return (
-        f"The field of view of {_sides(size)} mm is unlike the {_sides(smallest)} to {_sides(largest)} mm that "
-        f"{card.name} was trained on: check the result with care.",
+        f"The field of view of {_sides(size)} mm is unlike the {seen_sizes} mm that {card.name} was trained on: "
+        "check the result with care.",
     )
 
 
