@@ -66,19 +66,15 @@ class EllipseOutline:
 
         An ellipse that was stretched is one still, though its axes are no longer at right angles.
         """
-        first, second = (self._half(landmarks, axis) for axis in (self.long_axis, self.short_axis))
         ends = landmarks[..., [*self.long_axis, *self.short_axis], :]
+        first, second = ((ends[..., [end], :] - ends[..., [end - 1], :]) / 2 for end in (1, 3))
         angles = torch.arange(self.count).to(landmarks) * (2 * torch.pi / self.count)
         directions = torch.stack([angles.cos(), angles.sin()], -1)
-        first, second = first[..., None, :], second[..., None, :]
         # Shares of the half-axes in the directions: their length is how much of the way to the outline one unit is.
         shares = (
             torch.stack([_area(directions, second), _area(first, directions)], -1) / _area(first, second)[..., None]
         )
         return ends.mean(-2, keepdim=True) + directions / shares.norm(dim=-1, keepdim=True)
-
-    def _half(self, landmarks: Tensor, axis: tuple[int, int]) -> Tensor:
-        return (landmarks[..., axis[1], :] - landmarks[..., axis[0], :]) / 2
 
     def landmarks(self, points: FloatArray) -> FloatArray:
         """Landmarks (..., n, 2) of the ellipses that fit points (..., m, 2) of their outlines best.
@@ -110,15 +106,15 @@ def fitted_ellipse(points: FloatArray) -> tuple[FloatArray, FloatArray, FloatArr
     """
     middle = points.mean(0)
     scale = np.abs(points - middle).max()
+    if scale == 0:
+        return middle, np.zeros(2), np.zeros(2)
+    around_zero = (points - middle) / scale
     weights = np.ones(len(points))
     try:
-        if scale == 0:
-            raise np.linalg.LinAlgError
         for _ in range(_ROUNDS):
-            centre, first, second = _axes_of_conic(_fitted_conic((points - middle) / scale, weights))
-            distances = _distances(middle + scale * centre, scale * first, scale * second, points)
-            usual = max(np.median(distances), _LEAST_SHARE * scale)
-            weights = 1.0 / (1.0 + (distances / (_FAR * usual)) ** 2)
+            centre, first, second = _axes_of_conic(_fitted_conic(around_zero, weights))
+            distances = _distances(centre, first, second, around_zero)
+            weights = 1.0 / (1.0 + (distances / (_FAR * max(np.median(distances), _LEAST_SHARE))) ** 2)
     except np.linalg.LinAlgError:
         return middle, np.zeros(2), np.zeros(2)
     return middle + scale * centre, scale * first, scale * second

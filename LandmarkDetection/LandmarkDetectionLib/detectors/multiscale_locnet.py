@@ -44,7 +44,7 @@ class MultiscaleLocNetDetector(Detector):
             raise do_not_fit(bundle) from error
         architecture = dataclasses.replace(settings, is_normalised=False)
         self._outline = settings.outline(bundle.card)
-        points = len(bundle.card.landmarks) if self._outline is None else self._outline.count
+        points = settings.outline_points or len(bundle.card.landmarks)
         networks = loaded_network(
             weights,
             lambda: architecture.networks(bundle.card.dimension, points),
