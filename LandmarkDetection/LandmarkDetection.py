@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
-from unittest.mock import patch
 
 import numpy as np
 import qt
@@ -346,6 +345,8 @@ class LandmarkDetectionTest(ScriptedLoadableModuleTest):
 
     def test_the_panel_finds_the_spots(self) -> None:
         """With a click, in the child process."""
+        from unittest.mock import patch  # slow to import, and Slicer imports this file at its start
+
         with patch.dict(os.environ, {MODELS_FOLDER_VARIABLE: str(spots_models_folder())}):
             self._check(self._landmarks_after_a_click())
         self.delayDisplay("Test passed")

@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import slicer
@@ -357,6 +356,8 @@ class LandmarkTrainingTest(ScriptedLoadableModuleTest):
     def test_a_model_is_trained_on_the_scene_evaluated_and_used(self) -> None:
         """From volumes with landmarks in the scene to landmarks found by a model that learned from them."""
         # Slicer does not tear down a test that failed, after which the user's own models must be there again.
+        from unittest.mock import patch  # slow to import, and Slicer imports this file at its start
+
         with tempfile.TemporaryDirectory() as name, patch.dict(os.environ, {MODELS_FOLDER_VARIABLE: f"{name}/models"}):
             self._train_evaluate_and_detect(Path(name))
         self.delayDisplay("Test passed")
