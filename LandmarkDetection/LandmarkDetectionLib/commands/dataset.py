@@ -32,6 +32,7 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
 
 def run_check(arguments: argparse.Namespace) -> int:
     """Print the problems."""
+    from ..files.dataset import Dataset
     from ..files.dataset_check import check_dataset, missing_splits
 
     problems = check_dataset(arguments.folder)
@@ -44,7 +45,7 @@ def run_check(arguments: argparse.Namespace) -> int:
             print(f"  {problem.message}")
     found = f"{counted(len(problems), 'problem')} in" if problems else "There is no problem in"
     print(f"{found} {arguments.folder}.")
-    if missing := missing_splits(arguments.folder):
+    if missing := missing_splits(Dataset.load(arguments.folder)):
         named = " or ".join(f'"{name}"' for name in missing)
         needs = 'train needs "train" and "validation", evaluate "test"'
         print(f'Note: under "split" in its dataset.json no case is named as {named}; {needs}.')

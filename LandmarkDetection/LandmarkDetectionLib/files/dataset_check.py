@@ -46,9 +46,8 @@ def check_dataset(folder: Path | str) -> list[Problem]:
     return sorted(problems, key=lambda problem: order.get(problem.case, len(order)))
 
 
-def missing_splits(folder: Path | str) -> list[str]:
-    """The splits that training and evaluation ask for, and that a dataset folder says nothing of."""
-    dataset = Dataset.load(folder)
+def missing_splits(dataset: Dataset) -> list[str]:
+    """The splits that training and evaluation ask for, and that a dataset says nothing of."""
     return [name for name in (DEFAULT_SPLIT, VALIDATION, TEST) if not dataset.splits.get(name)]
 
 

@@ -21,6 +21,7 @@ from ..detectors.registry import load_detector, resolve_device
 from ..detectors.weights import TEMPLATE
 from ..errors import LandmarkDetectionError
 from ..files.dataset import Dataset
+from ..files.dataset_check import missing_splits
 from ..models.bundle import ModelBundle, load_bundle, save_bundle
 from ..models.bundle_files import check_bundle_folder
 from ..models.calibration import Calibration
@@ -344,13 +345,12 @@ def _check_is_free(request: TrainingRequest) -> None:
 def _check_is_divided(dataset: Dataset) -> None:
     """Before any image is read."""
     purposes = {"train": "are to learn from", "validation": "choose the best weights"}
-    for name, purpose in purposes.items():
-        if not (dataset.splits or {}).get(name):
-            message = (
-                f'{dataset.path}: it does not say which cases {purpose}; name them as "{name}" under "split" in its '
-                "dataset.json."
-            )
-            raise LandmarkDetectionError(message)
+    for name in filter(purposes.get, missing_splits(dataset)):
+        message = (
+            f'{dataset.path}: it does not say which cases {purposes[name]}; name them as "{name}" under "split" in its '
+            "dataset.json."
+        )
+        raise LandmarkDetectionError(message)
 
 
 def _check_every_landmark_occurs(dataset: Dataset, cases: Sequence[TrainingCase], where: str) -> None:
