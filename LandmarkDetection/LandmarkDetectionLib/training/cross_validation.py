@@ -147,7 +147,7 @@ def _detected(
     results = ResultsFolder(folder)
     detector = load_detector(bundle, device.type)
     found = []
-    for case in tqdm(cases, desc=f"Detecting for {folder.name}", unit="case", leave=False):
+    for case in tqdm(cases, desc=f"Detecting for {folder.name}", unit="case", leave=False, disable=None):
         if not results.is_complete(case.name, bundle.weights_sha256):
             try:
                 results.write_case(case.name, detector.detect(case.volume, seed=seed))
