@@ -54,6 +54,7 @@ class ShownLandmarks(VTKObservationMixin):
         self._is_outdated = False
         self._is_dragged = False
         self._is_writing = False
+        self._is_placing = False
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -66,6 +67,7 @@ class ShownLandmarks(VTKObservationMixin):
 
     def show(self, node: slicer.vtkMRMLMarkupsFiducialNode | None) -> None:
         """Follow another list, or none."""
+        self._end_placing()
         self.removeObservers()
         self._forget()
         self.node = node
@@ -100,6 +102,7 @@ class ShownLandmarks(VTKObservationMixin):
 
     def reset(self, index: int) -> None:
         """Put the landmark back to where it was predicted."""
+        self._end_placing()
         self.refresh()
         landmark = self.landmarks[index]
         self._keep(self.review.reset(self.detection, landmark.label, *_who_and_when()))
@@ -117,6 +120,14 @@ class ShownLandmarks(VTKObservationMixin):
         self.node.SetControlPointPlacementStartIndex(index)
         logic.SetActiveList(self.node)
         logic.StartPlaceMode(False)
+        self._is_placing = True
+
+    def _end_placing(self) -> None:
+        """Lest a click that is waited for no more place a point in a list that nobody sees."""
+        interaction = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        if self._is_placing and interaction.GetCurrentInteractionMode() == interaction.Place:
+            interaction.SwitchToViewTransformMode()
+        self._is_placing = False
 
     @property
     def name(self) -> str:

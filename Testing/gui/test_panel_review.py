@@ -124,6 +124,30 @@ def test_a_missing_landmark_is_placed_with_a_click_in_a_view(testbed, panel, det
     assert detected.GetNumberOfControlPoints() == 4, "one click places one landmark"
 
 
+@pytest.mark.parametrize("leave", ["reset", "another list", "no list"])
+def test_no_click_is_waited_for_once_it_has_become_pointless(panel, detected, red_view, head, leave):
+    red_view.show_volume(head)
+    detected.SetNthControlPointPositionMissing(2)
+    select(panel, 2)
+    assert states(panel)[2] == "missing"
+    panel.ui.missingButton.click()
+    interaction = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    if leave == "reset":
+        panel.ui.resetButton.click()
+    elif leave == "another list":
+        panel.ui.landmarksSelector.setCurrentNode(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLMarkupsFiducialNode"))
+    else:
+        slicer.mrmlScene.RemoveNode(detected)
+    slicer.app.processEvents()
+    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    before = [detected.GetNthControlPointPositionStatus(index) for index in range(4)]
+    lists = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
+    red_view.click(QPoint(40, 40))
+    assert [detected.GetNthControlPointPositionStatus(index) for index in range(4)] == before
+    assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode") == lists
+
+
 def test_what_cannot_be_done_says_why(panel, detected):
     select(panel, 0)
     assert panel.ui.resetButton.toolTip == "It is as predicted."
