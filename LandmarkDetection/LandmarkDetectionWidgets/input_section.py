@@ -208,7 +208,7 @@ def _is_agreed(card: ModelCard) -> bool:
     if not card.badge or settings.value(key) == card.weights_sha256:
         return True
     question = _("{name} is for research use only: the licence of its training data is {licence}. Go on?")
-    question = question.format(name=card.name, licence=card.training.licence)
+    question = question.format(name=card.name, licence=card.training.licence.rstrip("."))
     if not slicer.util.confirmOkCancelDisplay(question):
         return False
     settings.setValue(key, card.weights_sha256)
