@@ -242,9 +242,10 @@ def test_a_share_of_the_variants_lacks_a_landmark_that_is_cut_off(dimension, cas
     assert 9 <= cut <= 21
 
 
-def test_the_share_of_cut_variants_is_a_share():
-    with pytest.raises(LandmarkDetectionError, match="cut_short must lie between 0 and 1"):
-        Augmentation(cut_short=1.5)
+@pytest.mark.parametrize("share", ["cut_short", "skull_strip", "deface"])
+def test_a_share_of_the_variants_is_a_share(share):
+    with pytest.raises(LandmarkDetectionError, match=f"{share} must lie between 0 and 1"):
+        Augmentation(**{share: 1.5})
 
 
 @pytest.mark.parametrize(("dimension", "cases"), [(3, VOLUMES), (2, PICTURES)])

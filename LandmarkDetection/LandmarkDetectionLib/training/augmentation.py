@@ -22,6 +22,7 @@ from ..preprocessing import (
     upright_picture,
 )
 from ..volume import Volume
+from .bared_head import without_face, without_skull
 from .displacement_field import DisplacementField
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class Augmentation:
             that the field of view differs as it does between scanners; empty for none.
         cut_short: share of variants in which a cut takes a fifth to three fifths of the landmarks away, so that a model
             learns to tell what a volume does not show.
+        skull_strip, deface: shares of volumes of heads whose skull, or whose face, is taken away.
         elastic_mm: largest standard deviation of a smooth random displacement along each axis.
         elastic_grid_mm: distance of its control points: the larger, the smoother. Where it is less than about 12 times
             the deviation, in volumes 25 times, the displacement is reduced, lest the image be folded.
@@ -56,6 +58,8 @@ class Augmentation:
     stretch: float = 0.0
     crop_mm: tuple[float, ...] = ()
     cut_short: float = 0.0
+    skull_strip: float = 0.0
+    deface: float = 0.0
     elastic_mm: float = 0.0
     elastic_grid_mm: float = 50.0
     balance_sizes: bool = False
@@ -69,9 +73,9 @@ class Augmentation:
         if len(self.crop_mm) not in (0, 6):
             name, problem = "crop_mm", "must be six numbers, first and last along i, j, k, or empty"
             raise FieldError(name, problem)
-        if not 0 <= self.cut_short <= 1:
-            name, problem = "cut_short", "must lie between 0 and 1"
-            raise FieldError(name, problem)
+        for name in ("cut_short", "skull_strip", "deface"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise FieldError(name, "must lie between 0 and 1")
         if self.elastic_grid_mm <= 0:
             name, problem = "elastic_grid_mm", "must be above zero"
             raise FieldError(name, problem)
@@ -108,7 +112,8 @@ class Augmenter:
 
     def __call__(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Variant:
         """A random variant of a case."""
-        cropped = self._cropped(volume, landmarks, generator)
+        bared = self._bared(volume, landmarks, generator)
+        cropped = self._cropped(bared, landmarks, generator)
         shown = _labels_inside(cropped, landmarks)
         # Window and size are those of the voxels as they came, as in detection: motion changes both.
         window = intensity_window(cropped, self.preprocessing)
@@ -129,6 +134,16 @@ class Augmenter:
         looked = np.asarray(look(windowed if self.dimension == 2 else windowed[None]))
         windowed = np.clip(looked.reshape(windowed.shape), 0.0, 1.0)
         return Variant(canonical, windowed, landmarks, shown)
+
+    def _bared(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume:
+        """A head without its skull, without its face, or as it is."""
+        most = self.augmentation
+        drawn = generator.random() if most.skull_strip or most.deface else 1.0
+        if drawn < most.skull_strip:
+            return without_skull(volume, landmarks, generator)
+        if drawn < most.skull_strip + most.deface:
+            return without_face(volume, landmarks, generator)
+        return volume
 
     def _cropped(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume:
         """A volume cut between its landmarks; or half of the volumes as they are, the others without a slab a face."""
