@@ -37,6 +37,7 @@ from LandmarkDetectionLib.mrml import (
     landmarks_from_node,
     set_detection,
     volume_from_node,
+    volume_node_of,
 )
 from LandmarkDetectionLib.spots import SPOTS_MODEL, spots_case, spots_models_folder
 from LandmarkDetectionLib.volume import Volume
@@ -189,6 +190,9 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self.removeObserver(self._parameter_node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_changed)
 
     def _on_parameters_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
+        chosen = self._parameter_node.landmarks
+        if chosen is not None and chosen is not self.shown.node:
+            chosen.SetDisplayVisibility(True)
         self._show_parameters()
 
     def _show_parameters(self) -> None:
@@ -248,6 +252,8 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         current = self._parameter_node.landmarks
         replaced = current if current is not None and is_untouched_detection(current, volume_node, card.name) else None
         landmarks = self.logic.show(detection, volume, volume_node, card, replaced)
+        if current is not None and current is not landmarks and volume_node_of(current) is volume_node:
+            current.SetDisplayVisibility(False)  # lest the points of both lie on top of each other
         self._parameter_node.landmarks = landmarks
         self._show_landmarks(landmarks)
 
@@ -311,7 +317,8 @@ class LandmarkDetectionLogic(ScriptedLoadableModuleLogic):
             landmarks: the list to fill; a new one if not given.
         """
         if landmarks is None:
-            landmarks = add_landmarks(f"{volume_node.GetName()} {card.name}")
+            name = slicer.mrmlScene.GenerateUniqueName(f"{volume_node.GetName()} {card.name}")
+            landmarks = add_landmarks(name)
         join_alignment(landmarks, volume_node)
         descriptions = {definition.label: definition.description for definition in card.landmarks}
         set_detection(landmarks, detection_in_world(detection, volume, volume_node), volume_node, descriptions)

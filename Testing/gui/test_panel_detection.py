@@ -91,7 +91,18 @@ class TestDetect:
         detect(testbed, panel)
         assert len(fiducial_lists()) == 2
         np.testing.assert_allclose(detected.GetNthControlPointPositionWorld(0), (1.0, 2.0, 3.0))
-        assert panel.ui.landmarksSelector.currentNode() is not detected
+        second = panel.ui.landmarksSelector.currentNode()
+        assert second is not detected
+        assert (detected.GetName(), second.GetName()) == ("head tiny", "head tiny_1")
+
+    def test_of_two_lists_in_one_volume_the_chosen_one_is_shown(self, testbed, panel, detected):
+        detected.SetNthControlPointPositionWorld(0, (1.0, 2.0, 3.0))
+        detect(testbed, panel)
+        second = panel.ui.landmarksSelector.currentNode()
+        assert not detected.GetDisplayVisibility()
+        assert second.GetDisplayVisibility()
+        panel.ui.landmarksSelector.setCurrentNode(detected)
+        assert detected.GetDisplayVisibility()
 
     @pytest.mark.usefixtures("detected")
     def test_another_volume_gets_a_list_of_its_own(self, testbed, panel):
@@ -99,6 +110,7 @@ class TestDetect:
         panel.ui.volumeSelector.setCurrentNode(other)
         detect(testbed, panel)
         assert [node.GetName() for node in fiducial_lists()] == ["head tiny", "other tiny"]
+        assert all(node.GetDisplayVisibility() for node in fiducial_lists())
         assert volume_node_of(panel.ui.landmarksSelector.currentNode()) is other
 
     @pytest.mark.usefixtures("head")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import LandmarkDetectionError
 from ..models.card import ModelCard
 from ..models.record import FieldError
-from ..networks.locnet import LocNet, centre_of_mass, in_single_precision
+from ..networks.locnet import LocNet, centre_of_mass, covariance_of_mass, in_single_precision
 from .differentiable_crop import first_voxels, resampled_crops
 from .ellipse_outline import LEAST_POINTS, EllipseOutline
 from .mean_pooling import LARGEST_RATIO, mean_pooled
@@ -169,13 +169,23 @@ class Sighting:
 
     def masses(self, network: LocNet) -> Tensor:
         """Probabilities (points, voxels) of where the landmark is; evenly spread as far as it may be nowhere."""
-        weights = network.weights(self.channels[:, None]).flatten(1)
-        total = weights.sum(1, keepdim=True)
-        even = torch.full_like(weights, 1.0 / weights.shape[1])
-        masses = torch.where(total > 0, weights / total.clamp(min=torch.finfo(weights.dtype).tiny), even)
+        shares = self._shares(network).flatten(1)
         if network.heatmap == "relu":
-            return masses
-        return even.lerp(masses, self.presence_logits.sigmoid()[:, None])
+            return shares
+        even = torch.full_like(shares, 1.0 / shares.shape[1])
+        return even.lerp(shares, self.presence_logits.sigmoid()[:, None])
+
+    def covariances(self, network: LocNet) -> Tensor:
+        """Covariances (points, d, d) of the heatmaps about the positions, in voxels of the model's grid."""
+        centres = self.scale.at_scale(self.positions) - self.firsts
+        return self.scale.factor**2 * covariance_of_mass(self._shares(network), centres)
+
+    def _shares(self, network: LocNet) -> Tensor:
+        """Of every voxel in the heatmap's mass (points, ...); evenly spread where the heatmap is empty."""
+        weights = network.weights(self.channels[:, None])[:, 0]
+        total = weights.flatten(1).sum(1).view(-1, *[1] * (weights.ndim - 1))
+        even = torch.full_like(weights, 1.0 / weights[0].numel())
+        return torch.where(total > 0, weights / total.clamp(min=torch.finfo(weights.dtype).tiny), even)
 
 
 def coarse_sighting(network: LocNet, scale: ScaleImages) -> Sighting:

@@ -57,11 +57,21 @@ class Sightings:
         passes: (passes, n, d) by the passes of the last scale, one of them where none is shifted.
         path: (scales, n, d) by each scale, the last one on average.
         presence_logits: (scales, n) that what each scale sees holds the landmark.
+        spreads: (n, d, d) covariances of the heatmaps of a single scale, which has no passes; None of several.
     """
 
     passes: FloatArray
     path: FloatArray
     presence_logits: FloatArray
+    spreads: FloatArray | None
+
+    @property
+    def covariances(self) -> FloatArray:
+        """How uncertain the positions are (n, d, d): as the passes scatter, or as the heatmaps of a single scale do."""
+        if self.spreads is not None:
+            return self.spreads
+        offsets = self.passes - self.passes.mean(0)
+        return np.einsum("pni,pnj->nij", offsets, offsets) / max(len(offsets) - 1, 1)
 
 
 class LocNetSearch:
@@ -119,6 +129,7 @@ class LocNetSearch:
             whole = coarse_sighting(self.networks[0], scales[0])
             found = self._agreed([whole], spacing_mm, prior)
             path, logits = [found[0][0]], [found[1][0]]
+            spreads = _to_numpy(whole.covariances(self.networks[0])) if len(scales) == 1 else None
             for index in range(1, len(scales)):
                 estimates = path[-1][None]
                 if index < len(scales) - 1:
@@ -130,7 +141,7 @@ class LocNetSearch:
                     )
                 path.append(found[0].mean(0))
                 logits.append(found[1].mean(0))
-        return Sightings(*(_to_numpy(values) for values in (found[0], torch.stack(path), torch.stack(logits))))
+        return Sightings(_to_numpy(found[0]), _to_numpy(torch.stack(path)), _to_numpy(torch.stack(logits)), spreads)
 
     def _prior(self, spacing_mm: FloatArray) -> ShapePrior | None:
         """Where the landmarks expect each other, if the inference asks for that."""

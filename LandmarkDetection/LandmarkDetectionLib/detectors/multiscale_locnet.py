@@ -24,7 +24,7 @@ from .windowed_image import windowed_bytes
 class MultiscaleLocNetDetector(Detector):
     """Multi-scale Loc-Net: the mean over noisy passes of the last scale is the result, their spread its covariance.
 
-    The coarser scales are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3]. The paper
+    With a single scale, the paper's baseline, it is the heatmaps' centre of mass and their spread. The coarser scales are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3]. The paper
     knows no absent landmarks; with softmax heatmaps, one is present as far as the most doubtful scale sees it.
     """
 
@@ -74,19 +74,23 @@ class MultiscaleLocNetDetector(Detector):
         )
         if self._outline is not None:
             found = _landmarks_of(self._outline, found)
-        offsets = found.passes - found.passes.mean(0)
-        covariances = np.einsum("pni,pnj->nij", offsets, offsets) / max(len(offsets) - 1, 1)
         path_mm = grid.frame_from_voxels(found.path)
         knows_nowhere = self._search.settings.heatmap == "softmax"
         return Located(
             path_mm[-1],
-            grid.frame_covariances(covariances),
+            grid.frame_covariances(found.covariances),
             path_mm,
             found.presence_logits.min(0) if knows_nowhere else None,
         )
 
 
 def _landmarks_of(outline: EllipseOutline, found: Sightings) -> Sightings:
-    """The landmarks of the ellipses whose outlines were found, each as present as the points are on average."""
+    """The landmarks of the ellipses whose outlines were found, each as present as the points are on average.
+
+    And as uncertain, where there are no passes that could tell.
+    """
     logits = found.presence_logits.mean(1, keepdims=True).repeat(outline.landmark_count, 1)
-    return Sightings(outline.landmarks(found.passes), outline.landmarks(found.path), logits)
+    spreads = found.spreads
+    if spreads is not None:
+        spreads = spreads.mean(0, keepdims=True).repeat(outline.landmark_count, 0)
+    return Sightings(outline.landmarks(found.passes), outline.landmarks(found.path), logits, spreads)

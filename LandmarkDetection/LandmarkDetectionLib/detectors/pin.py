@@ -20,6 +20,7 @@ from ..shape_model import ShapeModel
 from ..volume import Volume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .pin_search import PatchImage, PINInference, PINNetworkSettings, PINSearch
+from .several_estimates import spread
 from .weights import do_not_fit, loaded_network
 
 DEVIATION = "standard_deviation_mm"
@@ -60,7 +61,8 @@ class PINDetector(Detector):
         finals, path = search.run(
             image, starts, progress=lambda done: progress(done, "Moving the landmarks"), cancelled=cancelled
         )
-        return Located(finals.mean(0), _spread(finals), path)
+        mean = finals.mean(0)
+        return Located(mean, spread(finals, mean), path)
 
     def shape_space_error_mm(self, volume: Volume, landmarks: LandmarkSet) -> NDArray[np.float64]:
         """Distance (n,) of the truth from its nearest shape in the truncated shape space; NaN where it is missing."""
@@ -106,7 +108,7 @@ class PINSingleDetector(Detector):
 
             finals, path = search.run(image, starts, progress=report, cancelled=cancelled)
             positions.append(finals.mean(0))
-            covariances.append(_spread(finals))
+            covariances.append(spread(finals, positions[-1]))
             paths.append(path)
         return Located(np.concatenate(positions), np.concatenate(covariances), _joined(paths))
 
@@ -152,12 +154,6 @@ def _load_network(
 
     weights = {name: tensor for name, tensor in bundle.tensors.items() if not name.endswith(DEVIATION)}
     return loaded_network(dataclasses.replace(bundle, tensors=weights), build, prefix, device, torch.channels_last)
-
-
-def _spread(finals: FloatArray) -> FloatArray:
-    """Covariance (n, 3, 3) of final positions (starts, n, 3) over the starts."""
-    offsets = finals - finals.mean(0)
-    return np.einsum("sni,snj->nij", offsets, offsets) / max(len(finals) - 1, 1)
 
 
 def _joined(paths: list[FloatArray]) -> FloatArray:

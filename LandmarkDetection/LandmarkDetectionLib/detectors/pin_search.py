@@ -16,6 +16,7 @@ from ..networks.pin import PINNetwork, reduced_size
 from ..preprocessing import CanonicalVolume
 from ..shape_model import ShapeModel
 from .patches import cut_patches, pad_for_patches, plane_stacks
+from .several_estimates import with_ends_matched
 from .windowed_image import as_network_input, windowed_bytes
 
 
@@ -173,20 +174,6 @@ class PINSearch:
         if self.inference.rule == "C":
             displacement = displacement * _confidence(logits, self.inference.confidence)
         return cut_at + displacement
-
-
-def with_ends_matched(paths: np.ndarray, interchangeable: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Paths (steps, starts, n, 3), the ends of each pair exchanged where that brings them nearer to the first start's.
-
-    Searches may end at either assignment of a pair, and the mean of both would be neither.
-    """
-    matched = paths.copy()
-    for first, second in interchangeable:
-        ends = paths[-1][:, [first, second]]
-        kept, swapped = (np.linalg.norm(other - ends[0], axis=-1).sum(-1) for other in (ends, ends[:, ::-1]))
-        for start in np.flatnonzero(swapped < kept):
-            matched[:, start, [first, second]] = paths[:, start, [second, first]]
-    return matched
 
 
 def _single_step(logits: Tensor) -> Tensor:

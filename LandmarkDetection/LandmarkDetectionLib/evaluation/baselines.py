@@ -19,7 +19,7 @@ def mean_position_baseline(train_sets: Sequence[LandmarkSet], test_sets: Sequenc
     A landmark no training case has is missing from the prediction.
     """
     labels = _labels(train_sets)
-    mean = LandmarkSet.from_array(labels, _mean_of_present(_positions(train_sets, labels)))
+    mean = LandmarkSet.from_array(labels, mean_of_present(_positions(train_sets, labels)))
     return [mean] * len(test_sets)
 
 
@@ -46,7 +46,7 @@ def _positions(landmark_sets: Sequence[LandmarkSet], labels: Sequence[str]) -> F
     return np.array([landmarks.to_array(labels) for landmarks in landmark_sets]).reshape(-1, len(labels), 3)
 
 
-def _mean_of_present(positions: FloatArray) -> FloatArray:
+def mean_of_present(positions: FloatArray) -> FloatArray:
     """Mean over the first axis of (m, ..., 3), NaN where nothing is present."""
     count = (~np.isnan(positions)).sum(axis=0)
     return np.divide(np.nansum(positions, axis=0), count, out=np.full(count.shape, np.nan), where=count > 0)
@@ -54,7 +54,7 @@ def _mean_of_present(positions: FloatArray) -> FloatArray:
 
 def _offsets(positions: FloatArray, shape: FloatArray) -> FloatArray:
     """The translation (cases, 3) that brings a shape's centroid onto each case's, over the landmarks both have."""
-    return _mean_of_present(np.moveaxis(positions - shape, 1, 0))
+    return mean_of_present(np.moveaxis(positions - shape, 1, 0))
 
 
 def _mean_shape(positions: FloatArray) -> FloatArray:
@@ -65,7 +65,7 @@ def _mean_shape(positions: FloatArray) -> FloatArray:
     shape = np.zeros(positions.shape[1:])
     for _ in range(_ITERATIONS):
         previous = shape
-        shape = _mean_of_present(positions - _offsets(positions, shape)[:, None])
+        shape = mean_of_present(positions - _offsets(positions, shape)[:, None])
         if np.nanmax(np.abs(shape - previous), initial=0.0) < _TOLERANCE_MM:
             break
     return shape

@@ -20,6 +20,11 @@ Record = TypeVar("Record")
 _SCALARS = {bool: "true or false", int: "a whole number", float: "a finite number", str: "a text"}
 
 
+@dataclasses.dataclass(frozen=True)
+class NoSettings:
+    """A record without fields, where there is nothing to choose."""
+
+
 class FieldError(LandmarkDetectionError):
     """A field of a record breaks a rule.
 

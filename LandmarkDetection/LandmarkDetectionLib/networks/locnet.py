@@ -9,21 +9,20 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from .folding import convolution_unit
-from .layers import convolution, max_pooling
+from .unet import UNet, initialise_rectified
 
 MASS_AT_CENTRE = 1e-5
 """Weight of an image's middle in every centre of mass, so that an empty heatmap has one too: there."""
 
 
-class LocNet(nn.Module):
+class LocNet(UNet):
     """Loc-Net: finds landmarks in an image of one channel, in a volume or a picture.
 
     A U-Net with one 3x3x3 convolution and ReLU a level, max pooling, nearest-neighbour upsampling and concatenation,
-    then a 1x1x1 convolution to one channel a landmark. The paper draws no more; the widths are those of the authors'
-    code, of which the dropout, which the paper does not mention, is left out.
+    then a 1x1x1 convolution to one channel a landmark; `weights` makes heatmaps of these. The paper draws no more; the
+    widths are those of the authors' code, of which the dropout, which the paper does not mention, is left out.
 
     Args:
         dimension: 2 or 3.
@@ -45,36 +44,12 @@ class LocNet(nn.Module):
         *,
         is_normalised: bool = False,
     ) -> None:
-        super().__init__()
-        self.heatmap = heatmap
-
         def level(before: int, after: int) -> nn.Sequential:
             unit = convolution_unit(dimension, before, after, kernel_size=3, is_normalised=is_normalised)
             return nn.Sequential(unit, nn.ReLU(inplace=True))
 
-        self.encoder = nn.ModuleList(level(before, after) for before, after in itertools.pairwise([1, *widths]))
-        self.pool = max_pooling(dimension)(2)
-        self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
-        pairs = list(itertools.pairwise(widths))
-        self.decoder = nn.ModuleList(level(deep + shallow, shallow) for shallow, deep in reversed(pairs))
-        self.output = convolution(dimension)(widths[0], landmarks, 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Channels (batch, landmarks, ...) of images (batch, 1, ...) of any size; `weights` makes heatmaps of them."""
-        sides = images.shape[2:]
-        beyond = [extra for side in reversed(sides) for extra in (0, self.fitting_side(side) - side)]
-        # Zeros beyond the end make the sides ones that pooling can halve.
-        values = functional.pad(images, beyond) if any(beyond) else images
-        skipped = []
-        for level in self.encoder[:-1]:
-            values = level(values)
-            skipped.append(values)
-            values = self.pool(values)
-        values = self.encoder[-1](values)
-        for level in self.decoder:
-            values = level(torch.cat([self.upsample(values), skipped.pop()], 1))
-        channels = self.output(values)
-        return channels[(..., *(slice(side) for side in sides))]
+        super().__init__(dimension, landmarks, widths, level)
+        self.heatmap = heatmap
 
     def weights(self, channels: Tensor) -> Tensor:
         """Weights of 0 and more of the voxels of channels (batch, n, ...), up to a factor, in single precision."""
@@ -83,16 +58,6 @@ class LocNet(nn.Module):
             return channels.relu()
         return (channels - channels.amax(tuple(range(2, channels.ndim)), keepdim=True)).exp()
 
-    def fitting_side(self, side: int) -> int:
-        """The smallest side, this or larger, that pooling halves without a remainder at every level."""
-        period = 2 ** (len(self.encoder) - 1)
-        return side + -side % period
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Number format of the weights."""
-        return self.output.weight.dtype
-
 
 def initialise_locnet(network: LocNet, voxels: int) -> None:
     """He initialisation, after which no landmark begins where it is hard to learn from.
@@ -100,11 +65,7 @@ def initialise_locnet(network: LocNet, voxels: int) -> None:
     Rectified heatmaps must not be empty: the last weights are positive like the features they weight. Softmax ones
     begin with as much for "nowhere" as for all of `voxels` voxels together, about the number in an image.
     """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Conv3d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    initialise_rectified(network)
     if network.heatmap == "relu":
         network.output.weight.data.abs_()
     else:
@@ -133,6 +94,18 @@ def centre_of_mass(heatmaps: Tensor) -> Tensor:
             profile = masses.sum([other + 2 for other in range(heatmaps.ndim - 2) if other != axis])
             positions.append((profile * offsets).sum(-1) / total + middle)
         return torch.stack(positions, -1)
+
+
+def covariance_of_mass(heatmaps: Tensor, centres: Tensor) -> Tensor:
+    """Second moments (batch, d, d) about centres (batch, d), in square voxels, of weights (batch, ...) not all 0."""
+    axes = range(centres.shape[-1])
+    pairs = list(itertools.product(axes, repeat=2))
+    profiles = []
+    for axis, side in zip(axes, heatmaps.shape[1:], strict=True):
+        offsets = torch.arange(side, device=heatmaps.device) - centres[:, axis, None]
+        profiles.append(torch.stack([offsets ** pair.count(axis) for pair in pairs], 1))
+    moments = contracted(heatmaps, profiles) / heatmaps.flatten(1).sum(1, keepdim=True)
+    return moments.unflatten(1, (len(axes), len(axes)))
 
 
 def centres_of_windows(heatmaps: Tensor, starts: Tensor, size: int) -> Tensor:

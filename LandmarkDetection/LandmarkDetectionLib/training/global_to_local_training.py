@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from ..detectors.global_to_local import GlobalToLocalInference, GlobalToLocalNetworkSettings
@@ -18,6 +17,7 @@ from .job import TrainedModel, TrainingJob
 from .learner import fit
 from .method import TrainingMethod
 from .pool import CasePool
+from .spacing import spacing_of_longest_side
 
 _PATCHES_ALONG_AN_IMAGE = 16
 """About as many as in the paper's scans of the heart: 20 cm at 1.5 mm in patches of 8 voxels."""
@@ -135,11 +135,8 @@ def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> flo
     Or the images' own where that is coarser: there is nothing finer to see.
     """
     settings = parse_record(GlobalToLocalNetworkSettings, network, "network settings")
-    volumes = [case.volume for case in cases]
-    longest_mm = np.mean([np.max(np.array(volume.size) * volume.spacing_mm) for volume in volumes])
-    finest_mm = np.mean([np.min(volume.spacing_mm[np.array(volume.size) > 1]) for volume in volumes])
-    voxels = _PATCHES_ALONG_AN_IMAGE * settings.patch_size(volumes[0].dimension)
-    return float(f"{max(longest_mm / voxels, finest_mm):.2g}")
+    patch_size = settings.patch_size(cases[0].volume.dimension)
+    return spacing_of_longest_side(cases, _PATCHES_ALONG_AN_IMAGE * patch_size)
 
 
 GLOBAL_TO_LOCAL = TrainingMethod(

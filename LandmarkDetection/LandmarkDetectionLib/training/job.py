@@ -60,11 +60,17 @@ class TrainingJob:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A card, the weights that belong to it, and the mean error on the validation cases that chose them."""
+    """A card, the tensors that belong to it, and the mean error on the validation cases.
+
+    Attributes:
+        tensors: weights in single precision; what must be more exact, such as positions, in double precision.
+        has_chosen_weights: whether these are the weights that had the smallest such error.
+    """
 
     card: ModelCard
     tensors: dict[str, Tensor]
     validation_error_mm: float
+    has_chosen_weights: bool = True
 
 
 def mean_error_mm(bundle: ModelBundle, cases: Sequence[TrainingCase], device: str) -> float:

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -27,6 +26,7 @@ from .locnet_recipe import PRESETS, MultiscaleLocNetTraining
 from .locnet_samples import LocNetSamples
 from .method import TrainingMethod
 from .pool import CasePool
+from .spacing import spacing_of_longest_side
 
 _CROP_SIZES = {2: 56, 3: 16}
 _COARSEST_SIDE = {2: 64, 3: 30}
@@ -97,10 +97,8 @@ def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> flo
     But not finer than the images are, on average.
     """
     settings = parse_record(MultiscaleLocNetSettings, network, "network settings")
-    dimension = cases[0].volume.dimension
-    images_mm = np.mean([np.max(np.array(case.volume.size) * case.volume.spacing_mm) for case in cases])
-    voxels_mm = np.mean([np.min(case.volume.spacing_mm[:dimension]) for case in cases])
-    return float(f"{max(images_mm / _COARSEST_SIDE[dimension] / settings.pooling[0], voxels_mm):.2g}")
+    coarsest_side = _COARSEST_SIDE[cases[0].volume.dimension]
+    return spacing_of_longest_side(cases, coarsest_side * settings.pooling[0])
 
 
 MULTISCALE_LOCNET = TrainingMethod(

@@ -193,8 +193,9 @@ class _Plan:
         ):
             job = self.job(ranks)
             trained = self.method.train(job)
+        chosen = " that chose the weights" if trained.has_chosen_weights else ""
         notes = (
-            f"Mean error on the {len(job.validation)} validation cases that chose the weights: "
+            f"Mean error on the {len(job.validation)} validation cases{chosen}: "
             f"{trained.validation_error_mm:.2f} mm; of the mean position of the training cases, which sees no image: "
             f"{mean_position_error_mm(job.cases, job.validation, trained.card):.2f} mm."
         )
@@ -305,8 +306,8 @@ def _with_pose_spacing(card: ModelCard, spacing_mm: float) -> ModelCard:
 
 
 def _stored(tensor: Tensor) -> Tensor:
-    """Half precision is exact enough for weights; counters stay whole numbers."""
-    return (tensor.half() if tensor.is_floating_point() else tensor).contiguous()
+    """Half precision is exact enough for weights; counters stay whole numbers, and positions as exact as they come."""
+    return (tensor.half() if tensor.dtype == torch.float32 else tensor).contiguous()
 
 
 @contextlib.contextmanager
