@@ -18,7 +18,6 @@ from LandmarkDetectionLib.detectors.pin_search import (
     PINNetworkSettings,
     PINSearch,
     displacement_scale_mm,
-    with_ends_matched,
 )
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
 from LandmarkDetectionLib.preprocessing import CanonicalVolume
@@ -248,19 +247,6 @@ def test_path_is_the_mean_over_the_starts():
     finals, path = run(network, free_point(), starts, rule="B", iterations=1)
     np.testing.assert_allclose(finals[:, 0], nearest_voxel_mm(starts) + np.array([1.0, 2.0, 3.0]), atol=1e-5)
     np.testing.assert_allclose(path[:, 0], [starts.mean(0), finals[:, 0].mean(0)], atol=1e-5)
-
-
-def test_ends_of_interchangeable_pairs_are_matched_with_the_first_start():
-    a, b, c = [0.0, 0.0, 0.0], [10.0, 0.0, 0.0], [5.0, 5.0, 0.0]
-    near = 0.5
-    first, same, swapped = [a, b, c], [[near, 0, 0], b, c], [[10.0, near, 0.0], a, c]
-    early = [[1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [3.0, 3.0, 3.0]]
-    paths = np.array([[early, early, early], [first, same, swapped]])
-    matched = with_ends_matched(paths, [(0, 1)])
-    np.testing.assert_array_equal(matched[1], [first, same, [a, [10.0, near, 0.0], c]])
-    np.testing.assert_array_equal(matched[0, :2], paths[0, :2])
-    np.testing.assert_array_equal(matched[0, 2], [early[1], early[0], early[2]])
-    np.testing.assert_array_equal(with_ends_matched(paths, []), paths)
 
 
 def test_search_averages_matched_ends_not_their_middle():
