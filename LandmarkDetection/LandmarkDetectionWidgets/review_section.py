@@ -41,23 +41,21 @@ class ReviewSection:
         row = self._table.row
         landmark = None if row is None else landmarks[row]
         is_missing = landmark is not None and landmark.position_ras is None
-        self._ui.missingButton.setText(_("Place") if is_missing else _("Mark missing"))
-        for button, purpose, problem in (
+        is_placing = row is not None and row == self._shown.placing
+        text, purpose = _missing_button(is_missing=is_missing, is_placing=is_placing)
+        self._ui.missingButton.setText(text)
+        for button, meaning, problem in (
             (self._ui.acceptButton, _("It is right as it is (A)."), self._problem(landmark) or _no_accept(landmark)),
             (
                 self._ui.resetButton,
                 _("Put it back to where it was predicted (R)."),
                 self._problem(landmark) or _no_reset(landmark),
             ),
-            (
-                self._ui.missingButton,
-                _("Click in a view where it is (M).") if is_missing else _("It is not in the volume (M)."),
-                self._problem(landmark),
-            ),
+            (self._ui.missingButton, purpose, self._problem(landmark)),
             (self._ui.nextButton, _("Go to the most doubtful one that is left (N)."), self._no_next()),
         ):
             button.setEnabled(not problem)
-            button.setToolTip(problem or purpose)
+            button.setToolTip(problem or meaning)
         self._ui.reviewLabel.setText(self._summary())
 
     def _button_with_key(self, button: qt.QPushButton, key: str, act: Callable[[], None]) -> qt.QShortcut:
@@ -69,7 +67,9 @@ class ReviewSection:
 
     def _mark_missing_or_place(self) -> None:
         row = self._table.row
-        if self._shown.landmarks[row].position_ras is None:
+        if row == self._shown.placing:
+            self._shown.give_up_placing()
+        elif self._shown.landmarks[row].position_ras is None:
             self._shown.place_by_click(row)
         else:
             self._shown.mark_missing(row)
@@ -95,8 +95,20 @@ class ReviewSection:
         if self._shown.detection is None:
             return ""
         landmarks = self._shown.landmarks
+        if self._shown.placing is not None:
+            label = landmarks[self._shown.placing].label
+            return _("Click in a view where {label} is; M or the right button gives up.").format(label=label)
         count = sum(landmark.is_reviewed for landmark in landmarks)
         return _("{count} of {all} reviewed").format(count=count, all=len(landmarks))
+
+
+def _missing_button(*, is_missing: bool, is_placing: bool) -> tuple[str, str]:
+    """Its text, and what a click on it does."""
+    if is_placing:
+        return _("Do not place"), _("It stays missing (M).")
+    if is_missing:
+        return _("Place"), _("Click in a view where it is (M).")
+    return _("Mark missing"), _("It is not in the volume (M).")
 
 
 def _no_accept(landmark: ReviewedLandmark) -> str:

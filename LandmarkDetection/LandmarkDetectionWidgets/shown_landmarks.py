@@ -46,6 +46,7 @@ class ShownLandmarks(VTKObservationMixin):
         card: of the model or models behind it; None if one is no longer there.
         review: what persons did to it.
         landmarks: what has become of every control point, in the list's coordinates.
+        placing: index of the landmark that the next click in a view places; None if none does.
     """
 
     def __init__(self) -> None:
@@ -54,7 +55,7 @@ class ShownLandmarks(VTKObservationMixin):
         self._is_outdated = False
         self._is_dragged = False
         self._is_writing = False
-        self._is_placing = False
+        self.placing: int | None = None
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(0)
@@ -120,14 +121,31 @@ class ShownLandmarks(VTKObservationMixin):
         self.node.SetControlPointPlacementStartIndex(index)
         logic.SetActiveList(self.node)
         logic.StartPlaceMode(False)
-        self._is_placing = True
+        self.placing = index
+        interaction = _interaction()
+        self.addObserver(interaction, interaction.InteractionModeChangedEvent, self._on_interaction_mode_changed)
+        self.refresh()
+
+    def give_up_placing(self) -> None:
+        """Wait for no click any more; the landmark stays missing."""
+        index = self.placing
+        self._end_placing()
+        self.mark_missing(index)
 
     def _end_placing(self) -> None:
         """Lest a click that is waited for no more place a point in a list that nobody sees."""
-        interaction = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
-        if self._is_placing and interaction.GetCurrentInteractionMode() == interaction.Place:
+        if self.placing is None:
+            return
+        self.placing = None
+        interaction = _interaction()
+        self.removeObserver(interaction, interaction.InteractionModeChangedEvent, self._on_interaction_mode_changed)
+        if interaction.GetCurrentInteractionMode() == interaction.Place:
             interaction.SwitchToViewTransformMode()
-        self._is_placing = False
+
+    def _on_interaction_mode_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
+        if _interaction().GetCurrentInteractionMode() != slicer.vtkMRMLInteractionNode.Place:
+            self._end_placing()
+            self._timer.start()
 
     @property
     def name(self) -> str:
@@ -205,6 +223,10 @@ class ShownLandmarks(VTKObservationMixin):
     def _on_drag_ended(self, _caller: vtk.vtkObject, _event: str) -> None:
         self._is_dragged = False
         self._timer.start()
+
+
+def _interaction() -> slicer.vtkMRMLInteractionNode:
+    return slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
 
 
 def _are_moved_by(

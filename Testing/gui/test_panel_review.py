@@ -18,6 +18,10 @@ def states(panel):
     return [table.item(row, table.columnCount - 1).text() for row in range(table.rowCount)]
 
 
+def interaction():
+    return slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+
+
 def select(panel, row):
     panel.ui.landmarksTable.setCurrentCell(row, 0)
 
@@ -119,9 +123,29 @@ def test_a_missing_landmark_is_placed_with_a_click_in_a_view(testbed, panel, det
     placed = red_view.place_of(detected.GetNthControlPointPositionWorld(2))
     assert (placed - predicted - QPoint(-20, 15)).manhattanLength() <= 1
     assert panel.ui.missingButton.text == "Mark missing"
+    assert panel.ui.reviewLabel.text == "1 of 4 reviewed"
     assert [change.action for change in review_of(detected).changes] == [Action.MARKED_MISSING, Action.MOVED]
     red_view.click(predicted)
     assert detected.GetNumberOfControlPoints() == 4, "one click places one landmark"
+
+
+def test_while_a_click_is_waited_for_the_panel_says_so_and_one_can_give_up(panel, detected, red_view, head):
+    red_view.show_volume(head)
+    detected.SetNthControlPointPositionMissing(2)
+    select(panel, 2)
+    assert states(panel)[2] == "missing"
+    for give_up in (panel.ui.missingButton.click, interaction().SwitchToViewTransformMode):
+        panel.ui.missingButton.click()
+        assert panel.ui.missingButton.text == "Do not place"
+        assert panel.ui.reviewLabel.text.startswith(f"Click in a view where {panel.shown.landmarks[2].label} is;")
+        select(panel, 1)
+        assert panel.ui.missingButton.text == "Mark missing"
+        select(panel, 2)
+        give_up()
+        assert states(panel)[2] == "missing"
+        assert interaction().GetCurrentInteractionMode() == slicer.vtkMRMLInteractionNode.ViewTransform
+        assert panel.ui.missingButton.text == "Place"
+        assert panel.ui.reviewLabel.text == "1 of 4 reviewed"
 
 
 @pytest.mark.parametrize("leave", ["reset", "another list", "no list"])
@@ -131,8 +155,7 @@ def test_no_click_is_waited_for_once_it_has_become_pointless(panel, detected, re
     select(panel, 2)
     assert states(panel)[2] == "missing"
     panel.ui.missingButton.click()
-    interaction = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
-    assert interaction.GetCurrentInteractionMode() == interaction.Place
+    assert interaction().GetCurrentInteractionMode() == slicer.vtkMRMLInteractionNode.Place
     if leave == "reset":
         panel.ui.resetButton.click()
     elif leave == "another list":
@@ -140,7 +163,7 @@ def test_no_click_is_waited_for_once_it_has_become_pointless(panel, detected, re
     else:
         slicer.mrmlScene.RemoveNode(detected)
     slicer.app.processEvents()
-    assert interaction.GetCurrentInteractionMode() == interaction.ViewTransform
+    assert interaction().GetCurrentInteractionMode() == slicer.vtkMRMLInteractionNode.ViewTransform
     before = [detected.GetNthControlPointPositionStatus(index) for index in range(4)]
     lists = slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLMarkupsFiducialNode")
     red_view.click(QPoint(40, 40))
