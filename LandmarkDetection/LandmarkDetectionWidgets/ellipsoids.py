@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import qt
 import slicer
 import vtk
 from vtk.util.numpy_support import numpy_to_vtk, numpy_to_vtkIdTypeArray, vtk_to_numpy
@@ -29,14 +30,17 @@ class Ellipsoids:
     """One model in the scene that holds all ellipsoids and follows the landmarks; it is not saved, but made again.
 
     Args:
+        check_box: by which the user asks for them.
         shown: the list of landmarks.
     """
 
-    def __init__(self, shown: ShownLandmarks) -> None:
+    def __init__(self, check_box: qt.QCheckBox, shown: ShownLandmarks) -> None:
+        self._check_box = check_box
         self._shown = shown
         self._is_on = False
         self._node: slicer.vtkMRMLModelNode | None = None
         shown.on_change(self._update)
+        self._update()
 
     def set_on(self, is_on: bool) -> None:
         """Show them or not."""
@@ -46,6 +50,7 @@ class Ellipsoids:
 
     def _update(self) -> None:
         landmarks = [landmark for landmark in self._shown.landmarks if landmark.is_as_predicted]
+        self._check_box.setEnabled(bool(landmarks))
         is_there = self._node is not None and slicer.mrmlScene.IsNodePresent(self._node)
         if not self._is_on or self._shown.node is None or not landmarks:
             if is_there:

@@ -46,6 +46,7 @@ def draw_curves(
         chart.SetTitle(sheet.title)
         chart.SetXAxisTitle(sheet.x_title)
         chart.SetYAxisTitle(sheet.y_title)
+        chart.SetLegendVisibility(len(shown) > 1)  # it covers the end of a curve
         for index in reversed(range(len(shown), chart.GetNumberOfPlotSeriesNodes())):
             _remove_series(chart.GetNthPlotSeriesNode(index))
         for index, (name, points) in enumerate(shown.items()):

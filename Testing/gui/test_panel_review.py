@@ -241,7 +241,12 @@ def _off_afterwards(panel):
     panel.ui.ellipsoidsCheckBox.setChecked(False)
 
 
+def test_there_is_nothing_to_draw_before_a_detection(panel, scene):
+    assert not panel.ui.ellipsoidsCheckBox.enabled
+
+
 def test_they_are_shown_and_hidden(panel, detected):
+    assert panel.ui.ellipsoidsCheckBox.enabled
     assert surface() is None
     panel.ui.ellipsoidsCheckBox.setChecked(True)
     assert surface().GetPolyData().GetNumberOfPoints() > 4 * 100
