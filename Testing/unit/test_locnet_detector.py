@@ -172,11 +172,21 @@ def test_without_noise_there_is_one_pass_and_nothing_scatters():
     np.testing.assert_array_equal(covariances(detection), np.zeros((2, 3, 3)))
 
 
-def test_a_single_scale_sees_the_whole_image_once():
+def test_a_single_scale_finds_the_centre_of_mass_of_the_whole_image_and_its_spread():
+    """A spot of 1.5^2 mm^2, and (2^2 - 1^2) / 12 mm^2 more in voxels twice as large; its faintest parts are lost."""
     model = bundle(labels=("spot",), network={**BRIGHTNESS_ALONE, "pooling": [2]})
     detection = load_detector(model, "cpu").detect(spot((12.3, 25.8, 17.1)))
     np.testing.assert_allclose(positions(detection)[0], (12.3 - 7, 25.8 + 20, 17.1 + 3), atol=0.1)
-    np.testing.assert_array_equal(covariances(detection), np.zeros((1, 3, 3)))
+    np.testing.assert_allclose(covariances(detection)[0], 2.5 * np.eye(3), atol=0.25)
+
+
+def test_a_single_scale_that_sees_nothing_may_be_anywhere():
+    """16 x 15 x 14 voxels of 2 mm, evenly spread: 2^2 (n^2 - 1) / 12 mm^2 along each axis."""
+    model = bundle(labels=("spot",), network={**BRIGHTNESS_ALONE, "pooling": [2]})
+    for tensor in model.tensors.values():
+        tensor.zero_()
+    detection = load_detector(model, "cpu").detect(noise((32, 30, 28)))
+    np.testing.assert_allclose(covariances(detection)[0], np.diag([85.0, 74.667, 65.0]), rtol=1e-3, atol=1e-3)
 
 
 def test_same_seed_gives_the_same_result_and_another_seed_another():

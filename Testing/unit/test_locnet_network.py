@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from LandmarkDetectionLib.networks.locnet import LocNet, centre_of_mass, centres_of_windows, initialise_locnet
+from LandmarkDetectionLib.networks.locnet import (
+    LocNet,
+    centre_of_mass,
+    centres_of_windows,
+    covariance_of_mass,
+    initialise_locnet,
+)
 
 
 def published() -> LocNet:
@@ -131,6 +137,14 @@ def test_positions_are_not_rounded_by_reduced_precision():
         position = centre_of_mass(heatmaps)
     assert position.dtype == torch.float32
     torch.testing.assert_close(position[0, 0, 2], torch.tensor(277.0), atol=0.01, rtol=0)
+
+
+def test_covariance_of_mass_by_hand():
+    """Masses 1 and 3 at (1, 0) and (0, 4), about (0, 3): moments of 1 * (1, -3) and 3 * (0, 1) over 4."""
+    heatmaps = torch.zeros(1, 3, 5)
+    heatmaps[0, 1, 0], heatmaps[0, 0, 4] = 1.0, 3.0
+    expected = torch.tensor([[[1.0, -3.0], [-3.0, 9.0 + 3.0]]]) / 4.0
+    torch.testing.assert_close(covariance_of_mass(heatmaps, torch.tensor([[0.0, 3.0]])), expected)
 
 
 class TestWindows:

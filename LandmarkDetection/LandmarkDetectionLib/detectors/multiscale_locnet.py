@@ -24,8 +24,9 @@ from .windowed_image import windowed_bytes
 class MultiscaleLocNetDetector(Detector):
     """Multi-scale Loc-Net: the mean over noisy passes of the last scale is the result, their spread its covariance.
 
-    With a single scale, the paper's baseline, it is the heatmaps' centre of mass and their spread. The coarser scales are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3]. The paper
-    knows no absent landmarks; with softmax heatmaps, one is present as far as the most doubtful scale sees it.
+    With a single scale, the paper's baseline, it is the heatmaps' centre of mass, and their spread. The coarser scales
+    are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3]. The paper knows no absent
+    landmarks; with softmax heatmaps, one is present as far as the most doubtful scale sees it.
     """
 
     inference_settings = MultiscaleLocNetInference

@@ -21,6 +21,7 @@ DETECTORS = {
     "cascade": "cascade:CascadeDetector",
     "multiscale-locnet": "multiscale_locnet:MultiscaleLocNetDetector",
     "global-to-local": "global_to_local:GlobalToLocalDetector",
+    "locnet": "multiscale_locnet:MultiscaleLocNetDetector",
     "mean-position": "mean_position:MeanPositionDetector",
 }
 """Method in a model card -> module in this package and class."""

@@ -8,6 +8,7 @@ METHODS = {
     "cascade": "cascade_training:CASCADE",
     "multiscale-locnet": "multiscale_locnet_training:MULTISCALE_LOCNET",
     "global-to-local": "global_to_local_training:GLOBAL_TO_LOCAL",
+    "locnet": "locnet_training:LOCNET",
     "mean-position": "mean_position_training:MEAN_POSITION",
 }
 """Method -> module in this package and its TrainingMethod."""
