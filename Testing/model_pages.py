@@ -127,7 +127,7 @@ def _calibration_text(calibration: Calibration | None) -> str:
 def _accuracy_row(accuracy: Accuracy, thresholds: Sequence[str]) -> tuple[str, ...]:
     baseline_mm = accuracy.mean_position_mre_mm
     return (
-        f"{accuracy.dataset}, {accuracy.split} split",
+        accuracy.measured_on,
         str(accuracy.cases),
         f"{accuracy.mre_mm:.2f} mm",
         f"{accuracy.sd_mm:.2f} mm",

@@ -19,13 +19,12 @@ def card_details(card: ModelCard) -> str:
     """A model in a paragraph: what it is, how well it does and where it fails, on what it was trained."""
     lines = [card.description]
     for accuracy in card.accuracy:
-        text = _("{error:.1f} mm mean error ({median:.1f} mm median) on {cases} cases of {dataset}, split {split}")
+        text = _("{error:.1f} mm mean error ({median:.1f} mm median) on {cases} cases ({data})")
         line = text.format(
             error=accuracy.mre_mm,
             median=accuracy.median_mm,
             cases=accuracy.cases,
-            dataset=accuracy.dataset,
-            split=accuracy.split,
+            data=accuracy.measured_on,
         )
         if accuracy.mean_position_mre_mm is not None:
             line += _("; the mean position alone: {error:.1f} mm").format(error=accuracy.mean_position_mre_mm)

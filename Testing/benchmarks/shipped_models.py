@@ -38,6 +38,7 @@ from LandmarkDetectionLib.standard_definitions import (
     FETAL_HEAD_MEASUREMENTS,
     FETAL_HEAD_PLANES,
 )
+from LandmarkDetectionLib.training.cross_report import report_of_folds
 from LandmarkDetectionLib.training.run import train
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -49,13 +50,22 @@ PHANTOM_SPACING_MM = {"train": 1.0, "validation": 1.0, "test": 0.5}
 
 @dataclass(frozen=True)
 class ShippedModel:
-    """What a card holds beyond its recipe."""
+    """What a card holds beyond its recipe, and how it is made.
+
+    Attributes:
+        planes, measurements: of the card.
+        sample: path of the image it is shown on, among the resources.
+        method: of the training.
+        folds: that calibrate it.
+        is_cross_validated: whether the folds count before the test split, which has too few cases.
+    """
 
     planes: tuple[PlaneDefinition, ...] = ()
     measurements: tuple[MeasurementDefinition, ...] = ()
     sample: str | None = None
     method: str = "pin"
     folds: int | None = None
+    is_cross_validated: bool = False
 
 
 SHIPPED = {
@@ -82,16 +92,18 @@ def train_shipped(name: str, data: Path, output: Path) -> None:
 
 
 def release(name: str, data: Path, trained: Path) -> None:
-    """Measure a trained bundle on the test split and put it among the bundled models."""
+    """Measure a trained bundle on the test split and put it, with all accuracies, among the bundled models."""
     bundle = load_bundle(trained)
     bundle = dataclasses.replace(bundle, card=_described(name, bundle.card))
     dataset = Dataset.load(data)
     with tempfile.TemporaryDirectory() as folder:
         report = evaluate_model(dataset, "test", load_detector(bundle, "cpu"), Path(folder))
     print(format_summary(report))
-    card = dataclasses.replace(
-        bundle.card, accuracy=(_accuracy(dataset, report),), resources=_resources(report["overall"])
-    )
+    reports = [report]
+    if SHIPPED[name].is_cross_validated:
+        reports.insert(0, json.loads(report_of_folds(trained).read_text(encoding="utf-8")))
+    accuracy = tuple(_accuracy(report) for report in reports)
+    card = dataclasses.replace(bundle.card, accuracy=accuracy, resources=_resources(report["overall"]))
     card = save_bundle(BUNDLED / name, card, bundle.tensors)
     _register(name, card)
 
@@ -110,12 +122,12 @@ def _described(name: str, card: ModelCard) -> ModelCard:
     return ModelCard.from_json({**card.to_json(), **changes}, f"recipe {name}")
 
 
-def _accuracy(dataset: Dataset, report: dict[str, Any]) -> Accuracy:
+def _accuracy(report: dict[str, Any]) -> Accuracy:
     overall = report["overall"]
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
     return Accuracy(
-        dataset=dataset.name,
-        split="test",
+        dataset=report["dataset"],
+        split=report["split"],
         cases=report["cases"],
         landmarks=report["landmarks"],
         mre_mm=round(overall["mre_mm"], 3),

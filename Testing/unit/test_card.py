@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_models import TINY_CARD
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
-from LandmarkDetectionLib.models.card import NOT_A_MEDICAL_DEVICE, ModelCard
+from LandmarkDetectionLib.models.card import NOT_A_MEDICAL_DEVICE, Accuracy, ModelCard
 
 REQUIRED = [
     *("name", "version", "method", "modality", "anatomy", "dimension", "description", "landmarks", "preprocessing"),
@@ -173,3 +173,9 @@ def test_a_damaged_card_is_read_or_refused_but_never_fails_otherwise(path, value
         assert str(refusal).startswith("model.json: ")  # noqa: PT017
     else:
         assert ModelCard.from_json(card.to_json()).to_json() == card.to_json()
+
+
+@pytest.mark.parametrize(("split", "expected"), [("test", "brain, test split"), ("5 folds", "brain, 5 folds")])
+def test_an_accuracy_says_what_it_was_measured_on(split, expected):
+    accuracy = Accuracy("brain", split, cases=9, landmarks=4, mre_mm=3.0, median_mm=2.0, sd_mm=1.0, sdr={})
+    assert accuracy.measured_on == expected

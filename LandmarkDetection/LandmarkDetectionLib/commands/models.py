@@ -141,7 +141,7 @@ def _options(card: ModelCard, width: int | None) -> list[str]:
 def _accuracy(accuracy: Accuracy) -> str:
     baseline = "" if accuracy.mean_position_mre_mm is None else f" (mean position {accuracy.mean_position_mre_mm:.2f})"
     return (
-        f"{accuracy.dataset} {accuracy.split}, {accuracy.cases} cases: mean error {accuracy.mre_mm:.2f} mm{baseline}, "
+        f"{accuracy.measured_on}, {accuracy.cases} cases: mean error {accuracy.mre_mm:.2f} mm{baseline}, "
         f"median {accuracy.median_mm:.2f} mm, SD {accuracy.sd_mm:.2f} mm"
     )
 

@@ -20,6 +20,8 @@ from .record import FieldError, parse_record, record_to_json
 FORMAT_VERSION = 1
 NOT_A_MEDICAL_DEVICE = "For research; not a medical device and not for diagnosis or treatment."
 
+_SPLITS = ("train", "validation", "test")
+
 Triple = tuple[float, float, float]
 
 
@@ -40,7 +42,8 @@ class FieldOfView:
 class Accuracy:
     """Errors measured on one split of one dataset, all landmarks of all cases pooled.
 
-    `sdr` maps a threshold in millimetres, as text, to the fraction of errors at or below it.
+    `split` is a split's name or what else the cases were, as "5 folds"; `sdr` maps a threshold in millimetres, as text,
+    to the fraction of errors at or below it.
     """
 
     dataset: str
@@ -59,6 +62,11 @@ class Accuracy:
             _require(getattr(self, name) >= 1, name, "must be at least 1")
         for name in ("mre_mm", "median_mm", "sd_mm", "mean_position_mre_mm"):
             _require((getattr(self, name) or 0) >= 0, name, "must not be negative")
+
+    @property
+    def measured_on(self) -> str:
+        """The dataset and the part of it, as in "brain, test split" or "spine, 5 folds"."""
+        return f"{self.dataset}, {self.split}" + " split" * (self.split in _SPLITS)
 
 
 @dataclass(frozen=True)
