@@ -26,6 +26,7 @@ from .metrics import (
 from .observers import between_observers, observer_tables
 from .outcome import CaseOutcome, Evaluation, Study
 from .plane_images import ImageSimilarity
+from .predictions import Prediction
 from .rivals import rival_tables
 from .statistics import paired_tests
 from .uncertainty import summarise_uncertainty
@@ -83,21 +84,23 @@ def _report(evaluation: Evaluation) -> dict[str, Any]:
         "uncertainty": summarise_uncertainty(table, confidence, study.dimension),
         "agreement": summarise_agreement(table, study.dimension, measured_by_name(study, outcomes)),
         "planes": _planes(study, outcomes),
-        "measurements": summarise_measurements(study.measurements, *_truths_and_positions(outcomes)),
+        "measurements": summarise_measurements(study.measurements, *_truths_and_predictions(outcomes)),
         "shape_space_mm": _mean_shape_space_mm(outcomes),
     }
 
 
 def measured_by_name(study: Study, outcomes: Sequence[CaseOutcome]) -> dict[str, tuple[FloatArray, FloatArray]]:
     """True and predicted values (m,) of each measurement, of the cases that have both."""
-    pairs = _truths_and_positions(outcomes)
-    return {definition.name: measured_values(definition, *pairs) for definition in study.measurements}
+    values = {}
+    for definition in study.measurements:
+        true, found = measured_values(definition, *_truths_and_predictions(outcomes))
+        values[definition.name] = true, np.array([one.value for one in found])
+    return values
 
 
-def _truths_and_positions(outcomes: Sequence[CaseOutcome]) -> tuple[list[LandmarkSet], list[LandmarkSet | None]]:
+def _truths_and_predictions(outcomes: Sequence[CaseOutcome]) -> tuple[list[LandmarkSet], list[Prediction | None]]:
     """What planes and measurements follow from: all that was annotated, and all best estimates."""
-    positions = [outcome.prediction and outcome.prediction.positions for outcome in outcomes]
-    return [outcome.truth for outcome in outcomes], positions
+    return [outcome.truth for outcome in outcomes], [outcome.prediction for outcome in outcomes]
 
 
 def _description(study: Study, outcomes: Sequence[CaseOutcome]) -> dict[str, Any]:
@@ -115,7 +118,9 @@ def _description(study: Study, outcomes: Sequence[CaseOutcome]) -> dict[str, Any
 
 def _planes(study: Study, outcomes: Sequence[CaseOutcome]) -> dict[str, dict[str, Any]]:
     """Errors of the planes, and how like their pictures are."""
-    summaries = summarise_planes(study.planes, *_truths_and_positions(outcomes))
+    truths, predictions = _truths_and_predictions(outcomes)
+    positions = [prediction and prediction.positions for prediction in predictions]
+    summaries = summarise_planes(study.planes, truths, positions)
     for name, summary in summaries.items():
         likenesses = [outcome.plane_images[name] for outcome in outcomes if name in outcome.plane_images]
         summary |= {key: spread_of([getattr(likeness, key) for likeness in likenesses]) for key in _SIMILARITIES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,10 +11,13 @@ import numpy as np
 from ..errors import LandmarkDetectionError
 from ..geometry import FloatArray
 from ..landmarks import LandmarkSet
-from ..measurements import MeasurementDefinition, measure_landmarks
+from ..measurements import Measurement, MeasurementDefinition, measure_landmarks
 from ..planes import PlaneDefinition, PlaneErrors, StandardPlane, plane_errors, standard_plane
+from .predictions import Prediction
+from .statistics import case_bootstrap_interval
 
 Derived = TypeVar("Derived")
+_NORMAL_90 = 1.645
 _PLANE_ERRORS = tuple(PlaneErrors.__dataclass_fields__)
 
 
@@ -33,33 +37,51 @@ def summarise_planes(
 def summarise_measurements(
     definitions: Sequence[MeasurementDefinition],
     truths: Sequence[LandmarkSet],
-    predictions: Sequence[LandmarkSet | None],
+    predictions: Sequence[Prediction | None],
 ) -> dict[str, dict[str, Any]]:
-    """By measurement: unit, cases with a true value, failed (no predicted one), the mean of the true values, and the
-    mean absolute error, in the unit and as a percentage of the true value."""
+    """By measurement: unit, cases with a true value, failed (no predicted one), the mean of the true values, the mean
+    absolute error, in the unit and, of a length, as a percentage of the true value, the mean standard deviation that is
+    stated, and how often the truth lies in the 90 % interval that follows from it if errors are normal."""
     summaries = {}
     for definition in definitions:
-        pairs = list(_measured(definition, truths, predictions))
         true, found = measured_values(definition, truths, predictions)
-        errors = np.abs(found - true)
+        values, deviations = (np.array([getattr(one, name) for one in found], np.float64) for name in ("value", "sd"))
+        errors = np.abs(values - true)
+        all_true = [value_or_none(definition, truth) for truth in truths]
+        all_true = [value for value in all_true if value is not None]
         summaries[definition.name] = {
             "unit": definition.unit,
-            "cases": len(pairs),
-            "failed": len(pairs) - len(found),
-            "mean_true": _mean([value for value, _ in pairs]),
+            "cases": len(all_true),
+            "failed": len(all_true) - len(found),
+            "mean_true": _mean(all_true),
             "mean_absolute_error": _mean(errors),
-            "mean_absolute_percentage_error": _mean(100.0 * errors / true),
+            "mean_absolute_percentage_error": _mean(100.0 * errors / true) if definition.unit == "mm" else None,
+            "mean_sd": _mean(deviations[~np.isnan(deviations)]),
+            "interval90": _summarise_interval90(errors, deviations),
         }
     return summaries
 
 
 def measured_values(
-    definition: MeasurementDefinition, truths: Sequence[LandmarkSet], predictions: Sequence[LandmarkSet | None]
-) -> tuple[FloatArray, FloatArray]:
-    """True and predicted values (m,), of the cases that have both."""
-    pairs = [pair for pair in _measured(definition, truths, predictions) if pair[1] is not None]
-    true, found = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    return true, found
+    definition: MeasurementDefinition, truths: Sequence[LandmarkSet], predictions: Sequence[Prediction | None]
+) -> tuple[FloatArray, list[Measurement]]:
+    """True values (m,) and what was measured, of the cases that have both."""
+    pairs = []
+    for truth, prediction in zip(truths, predictions, strict=True):
+        true = value_or_none(definition, truth)
+        if true is not None and prediction is not None:
+            with suppress(LandmarkDetectionError):
+                found = measure_landmarks(definition, prediction.positions, prediction.covariances_ras)
+                pairs.append((true, found))
+    return np.array([true for true, _ in pairs]), [found for _, found in pairs]
+
+
+def value_or_none(definition: MeasurementDefinition, landmarks: LandmarkSet) -> float | None:
+    """The measured value, or None if the landmarks do not allow it."""
+    try:
+        return measure_landmarks(definition, landmarks, {}).value
+    except LandmarkDetectionError:
+        return None
 
 
 def plane_or_none(definition: PlaneDefinition, landmarks: LandmarkSet) -> StandardPlane | None:
@@ -75,16 +97,14 @@ def spread_of(values: Sequence[float]) -> dict[str, float | None]:
     return {"mean": _mean(values), "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None}
 
 
-def _measured(
-    definition: MeasurementDefinition, truths: Sequence[LandmarkSet], predictions: Sequence[LandmarkSet | None]
-) -> Iterator[tuple[float, float | None]]:
-    def value_or_none(landmarks: LandmarkSet) -> float | None:
-        try:
-            return measure_landmarks(definition, landmarks, {}).value
-        except LandmarkDetectionError:
-            return None
-
-    return _pairs(value_or_none, truths, predictions)
+def _summarise_interval90(errors: FloatArray, deviations: FloatArray) -> dict[str, Any] | None:
+    """How often the truth lies within 1.645 standard deviations: cases, coverage, interval95; None without any."""
+    is_known = ~np.isnan(deviations)
+    if not is_known.any():
+        return None
+    is_held = errors[is_known] <= _NORMAL_90 * deviations[is_known]
+    interval95 = case_bootstrap_interval(is_held, np.ones(len(is_held)))
+    return {"cases": len(is_held), "coverage": float(is_held.mean()), "interval95": interval95}
 
 
 def _pairs(

@@ -211,12 +211,18 @@ def measurement_rows(report: Report) -> Rows:
             "Mean truth": millimetres(errors["mean_true"]),
             "Mean absolute error": millimetres(errors["mean_absolute_error"]),
             "Relative (%)": millimetres(errors["mean_absolute_percentage_error"]),
+            "Mean ±": millimetres(errors["mean_sd"]),
+            "Truth in 90 % interval": _held_share(errors["interval90"]),
             **{h: c for h, c in _agreement_cells(report["agreement"]["measurements"][name]).items() if h != "Points"},
             "Cases": str(errors["cases"]),
             "Failed": str(errors["failed"]),
         }
         for name, errors in report["measurements"].items()
     }
+
+
+def _held_share(held: Mapping[str, Any] | None) -> str:
+    return "" if held is None else f"{percent(held['coverage'])} ({interval(held['interval95'])})"
 
 
 def _agreement_cells(limits: Mapping[str, Any]) -> dict[str, str]:
