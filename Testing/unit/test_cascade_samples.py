@@ -15,10 +15,10 @@ from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.networks.cascade import CascadeNetwork, initialise_cascade
 from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.training.augmentation import Augmentation, Augmenter
-from LandmarkDetectionLib.training.cascade_learner import CascadeLearner, heat_at
+from LandmarkDetectionLib.training.cascade_learner import CascadeLearner
 from LandmarkDetectionLib.training.cascade_samples import CascadeSamples
 from LandmarkDetectionLib.training.cases import TrainingCase
-from LandmarkDetectionLib.training.heatmaps import target_heatmaps, weighted_squared_error
+from LandmarkDetectionLib.training.heatmaps import heat_at, target_heatmaps, weighted_squared_error
 from LandmarkDetectionLib.training.pool import CasePool
 from LandmarkDetectionLib.volume import Volume
 

@@ -17,18 +17,14 @@ from ..geometry import FloatArray
 from ..models.bundle import ModelBundle
 from ..models.record import FieldError, parse_record
 from ..networks.cascade import BLOCKS, SIDE_PATHS, DisplacementNetwork, HeatmapUNet
-from ..networks.folding import folded
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .boxes import cut_boxes, nearest_voxels, pad_for_boxes
 from .grid import Grid
-from .heatmap_decoding import find_peaks
+from .heatmap_decoding import find_peaks, presence_logits, shares_of_usual, variance_factors
 from .mean_pooling import LARGEST_RATIO, mean_pooled
-from .weights import Network, do_not_fit, loaded_network
+from .weights import Network, loaded_network, without_normalisation
 from .windowed_image import as_network_input, windowed_bytes
-
-_LEAST_HEAT = 0.01
-"""Less heat, and a smaller share of it, count as this."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +104,8 @@ class CascadeInference:
 class CascadeDetector(Detector):
     """The two stages of the cascade, on volumes and pictures.
 
-    Heat that is spread over more places is lower: a Gaussian spot in a place that is uncertain by a variance t is on
-    average one of variance sigma^2 + t, and its peak lower by the power d / 2 of the ratio of the two. So a landmark's
-    covariance is that of the second stage's errors in training, times the power 2 / d of the ratio of the heat that the
-    first stage usually has at the landmark to that of the peak found. The evidence that the landmark is in the image is
-    the logit of the share of its usual heat that the peak has.
+    A landmark's covariance is that of the second stage's errors in training, the larger the less of its usual heat the
+    first stage's peak has (`variance_factors`); that share is also the evidence that the landmark is in the image.
     """
 
     inference_settings = CascadeInference
@@ -122,10 +115,7 @@ class CascadeDetector(Detector):
         where = f"model {bundle.card.name}"
         self.settings = parse_record(CascadeNetworkSettings, bundle.card.network, f"{where}: network")
         self.inference = parse_record(CascadeInference, bundle.card.inference, f"{where}: inference")
-        try:
-            weights = dataclasses.replace(bundle, tensors=folded(bundle.tensors))
-        except KeyError as error:
-            raise do_not_fit(bundle) from error
+        weights = without_normalisation(bundle)
         architecture = dataclasses.replace(self.settings, is_normalised=False)
         dimension, landmarks = bundle.card.dimension, len(bundle.card.landmarks)
         channels_last = torch.channels_last if dimension == 2 else torch.channels_last_3d
@@ -159,12 +149,12 @@ class CascadeDetector(Detector):
 
                 path_mm.append(self._refined(patches, path_mm[-1], report, cancelled))
         residuals = np.stack([network.residual_covariance.double().cpu().numpy() for network in self.local])
-        scale = (1.0 / shares) ** (2.0 / self.card.dimension)
+        factors = variance_factors(shares, self.card.dimension)
         return Located(
             path_mm[-1],
-            grid.frame_covariances(scale[:, None, None] * residuals),
+            grid.frame_covariances(factors[:, None, None] * residuals),
             np.stack(path_mm),
-            np.log(shares / np.maximum(1.0 - shares, _LEAST_HEAT)),
+            presence_logits(shares),
         )
 
     def _peaks(self, voxels: NDArray[np.uint8], window: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
@@ -173,8 +163,7 @@ class CascadeDetector(Detector):
         images = coarse[None] if self.card.dimension == 2 else coarse[None, None]
         heatmaps = self.coarse(as_network_input(images.to(self.device)))[0]
         peaks, heat = find_peaks(heatmaps[:-1], sub_voxel=self.inference.decoding == "sub-voxel")
-        shares = (heat / self.coarse.usual_heat.float().clamp(min=_LEAST_HEAT)).clamp(min=_LEAST_HEAT)
-        return peaks.cpu().double().numpy(), shares.cpu().double().numpy()
+        return peaks.cpu().double().numpy(), shares_of_usual(heat, self.coarse.usual_heat)
 
     def _refined(
         self,

@@ -14,7 +14,6 @@ from torch import Tensor
 from ..errors import DetectionCancelled, LandmarkDetectionError
 from ..models.bundle import ModelBundle
 from ..models.record import FieldError, parse_record
-from ..networks.folding import folded
 from ..networks.global_to_local import GlobalNetwork, LocalNetwork, VotingNetwork
 from ..networks.grouping import grouped
 from ..preprocessing import CanonicalVolume
@@ -23,7 +22,7 @@ from .boxes import cut_boxes, nearest_voxels, pad_for_boxes
 from .equalisation import equalised
 from .grid import Grid
 from .patch_voting import Estimate, estimate
-from .weights import do_not_fit, loaded_network
+from .weights import do_not_fit, loaded_network, without_normalisation
 from .windowed_image import as_network_input, image_tensor
 
 GLOBAL_PREFIX = "global."
@@ -159,14 +158,10 @@ class GlobalToLocalDetector(Detector):
         self._local = self._network(self._settings.local_network, grouped_local_tensors(bundle))
 
     def _network(self, build: Callable[..., VotingNetwork], tensors: Mapping[str, Tensor]) -> VotingNetwork:
-        """A network for detection, its batch normalisation folded in single precision before it is rounded."""
+        """A network for detection."""
         dimension = self.card.dimension
-        try:
-            bundle = dataclasses.replace(self.bundle, tensors=folded(tensors))
-        except KeyError as error:
-            raise do_not_fit(self.bundle) from error
         return loaded_network(
-            bundle,
+            without_normalisation(dataclasses.replace(self.bundle, tensors=dict(tensors))),
             lambda: build(dimension, len(self.card.landmarks), is_normalised=False),
             prefix="",
             device=self.device,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ..geometry import FloatArray
+
+_LEAST_SHARE = 0.01
+"""Less heat, and a smaller share of it, count as this."""
 _LEAST_HEAT = 1e-3
 _LEAST_BEND = 1e-6
 
@@ -42,3 +47,22 @@ def _parabola_tops(heatmaps: Tensor, voxels: Tensor) -> Tensor:
         bend = (before - 2.0 * middle + after).clamp(max=-_LEAST_BEND)
         tops.append((0.5 * (before - after) / bend).clamp(-0.5, 0.5))
     return torch.stack(tops, dim=-1)
+
+
+def shares_of_usual(heat: Tensor, usual_heat: Tensor) -> FloatArray:
+    """How much of the heat (n,) that landmarks usually have their peaks (n,) have."""
+    return (heat / usual_heat.float().clamp(min=_LEAST_SHARE)).clamp(min=_LEAST_SHARE).cpu().double().numpy()
+
+
+def variance_factors(shares: FloatArray, dimension: int) -> FloatArray:
+    """How much larger than usual the variances of positions are, by the shares (n,) of the usual heat at their peaks.
+
+    Heat that is spread over more places is lower: a Gaussian spot in a place that is uncertain by a variance t is on
+    average one of variance sigma^2 + t, and its peak lower by the power d / 2 of the ratio of the two.
+    """
+    return (1.0 / shares) ** (2.0 / dimension)
+
+
+def presence_logits(shares: FloatArray) -> FloatArray:
+    """The evidence that landmarks are in the image: the logit of the share (n,) of the usual heat at their peaks."""
+    return np.log(shares / np.maximum(1.0 - shares, _LEAST_SHARE))

@@ -10,14 +10,13 @@ import torch
 from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
 from ..models.record import parse_record
-from ..networks.folding import folded
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .ellipse_outline import EllipseOutline
 from .grid import Grid
 from .locnet_scales import MultiscaleLocNetSettings, scale_images
 from .locnet_search import LocNetSearch, MultiscaleLocNetInference, Sightings
-from .weights import do_not_fit, loaded_network
+from .weights import loaded_network, without_normalisation
 from .windowed_image import windowed_bytes
 
 
@@ -39,10 +38,7 @@ class MultiscaleLocNetDetector(Detector):
         if inference.prior_rounds and bundle.card.shape_model is None:
             message = f"{where}: it has no shape model to weigh what it sees by; set prior_rounds to 0."
             raise LandmarkDetectionError(message)
-        try:
-            weights = dataclasses.replace(bundle, tensors=folded(bundle.tensors))
-        except KeyError as error:
-            raise do_not_fit(bundle) from error
+        weights = without_normalisation(bundle)
         architecture = dataclasses.replace(settings, is_normalised=False)
         self._outline = settings.outline(bundle.card)
         points = settings.outline_points or len(bundle.card.landmarks)

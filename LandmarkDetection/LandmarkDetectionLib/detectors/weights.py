@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
+from ..networks.folding import folded
 from .precision import network_dtype
 
 TEMPLATE = "pose.template"
@@ -50,6 +52,18 @@ def loaded_network(
     except RuntimeError as error:
         raise do_not_fit(bundle) from error
     return network.to(memory_format=memory_format).eval()
+
+
+def without_normalisation(bundle: ModelBundle) -> ModelBundle:
+    """A bundle whose batch normalisation is folded into the convolutions, in single precision before it is rounded.
+
+    Raises:
+        LandmarkDetectionError: if a tensor of a normalisation is missing.
+    """
+    try:
+        return dataclasses.replace(bundle, tensors=folded(bundle.tensors))
+    except KeyError as error:
+        raise do_not_fit(bundle) from error
 
 
 def do_not_fit(bundle: ModelBundle) -> LandmarkDetectionError:

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from .folding import convolution_unit
 from .layers import convolution, deconvolution, max_pooling
+from .usual_heat import FOLLOWED_SHARE, follow_heat
 
 SIDE_PATHS = 3
 """Outputs beside the main one that only training needs [Tan 2019, equation 2]."""
@@ -19,7 +20,6 @@ BLOCKS = 4
 _KERNEL = 3
 """Voxels along each axis of every convolution; the paper does not say how many."""
 _LINEAR = {2: "bilinear", 3: "trilinear"}
-_FOLLOWED_SHARE = 0.01
 
 
 class HeatmapUNet(nn.Module):
@@ -92,9 +92,7 @@ class HeatmapUNet(nn.Module):
 
     def follow(self, heat: Tensor, is_shown: Tensor) -> None:
         """Let the usual heat follow that (batch, n) of a training batch, where the landmark (batch, n) is shown."""
-        shown = is_shown.sum(0)
-        current = torch.where(is_shown, heat, 0.0).sum(0) / shown.clamp(min=1)
-        self.usual_heat.lerp_(torch.where(shown > 0, current, self.usual_heat), _FOLLOWED_SHARE)
+        follow_heat(self.usual_heat, heat, is_shown)
 
     def _decoded(self, images: Tensor) -> list[Tensor]:
         """Features of every level, the coarsest first, of images with zeros at their far ends.
@@ -166,7 +164,7 @@ class DisplacementNetwork(nn.Module):
     def follow(self, errors: Tensor) -> None:
         """Let the covariance of the errors follow those (batch, d) of a training batch."""
         current = (errors[:, :, None] * errors[:, None, :]).mean(0)
-        self.residual_covariance.lerp_(current, _FOLLOWED_SHARE)
+        self.residual_covariance.lerp_(current, FOLLOWED_SHARE)
 
 
 class CascadeNetwork(nn.Module):

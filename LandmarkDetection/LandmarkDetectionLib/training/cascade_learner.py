@@ -5,13 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..detectors.boxes import nearest_voxels
 from ..detectors.cascade import CascadeNetworkSettings
 from ..models.bundle import ModelBundle
 from ..models.card import ModelCard
 from ..networks.cascade import CascadeNetwork
 from .cascade_samples import CascadeBatch, CascadeSamples
-from .heatmaps import heatmap_loss, target_heatmaps
+from .heatmaps import heatmap_loss, hottest_assignment, target_heatmaps
 
 
 class CascadeLearner:
@@ -55,12 +54,8 @@ class CascadeLearner:
     def _heatmap_loss(self, batch: CascadeBatch) -> Tensor:
         """Loss of the first stage; interchangeable labels are assigned as its own heat is greater, or else as given."""
         outputs = self.network.coarse.with_side_paths(batch.images)
-        heat = heat_at(outputs[0].detach(), batch.positions)
-        # Else a network that cannot tell two ends apart would learn half of the heat at each, under both labels.
-        hottest = torch.where(batch.is_shown, heat, 0.0).sum(-1).argmax(1)
-        chosen = torch.arange(len(hottest)), hottest
-        positions, is_shown = batch.positions[chosen], batch.is_shown[chosen]
-        self.network.coarse.follow(heat[chosen], is_shown)
+        positions, is_shown, heat = hottest_assignment(outputs[0].detach(), batch.positions, batch.is_shown)
+        self.network.coarse.follow(heat, is_shown)
         settings, sides = self._settings, outputs[0].shape[2:]
         target = target_heatmaps(positions, is_shown, sides, settings.sigma, settings.height)
         is_placed = torch.isfinite(positions).all(-1)
@@ -81,16 +76,3 @@ class CascadeLearner:
                 network.follow(errors.detach()[known])
             distances.append(torch.linalg.vector_norm(errors * spacing_mm, dim=-1))
         return torch.stack(distances).sum() / is_known.sum().clamp(min=1)
-
-
-def heat_at(heatmaps: Tensor, positions: Tensor) -> Tensor:
-    """Heat (batch, alternatives, n) of the landmarks in the voxels nearest to positions, anything where these are NaN.
-
-    Args:
-        heatmaps: (batch, n + 1, ...).
-        positions: (batch, alternatives, n, d) in their voxels and array order.
-    """
-    voxels = nearest_voxels(positions.nan_to_num(), heatmaps.shape[2:])
-    cases = torch.arange(len(voxels), device=voxels.device)[:, None, None]
-    landmarks = torch.arange(voxels.shape[2], device=voxels.device)
-    return heatmaps[(cases, landmarks, *voxels.unbind(-1))].float()

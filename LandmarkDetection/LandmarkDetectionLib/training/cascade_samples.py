@@ -16,7 +16,7 @@ from ..detectors.boxes import cut_boxes, nearest_voxels, pad_for_boxes
 from ..detectors.cascade import CascadeNetworkSettings, coarse_positions
 from ..detectors.mean_pooling import mean_pooled
 from ..detectors.windowed_image import as_network_input
-from .placement import randomly_placed
+from .placement import placed_entries
 from .pool import CasePool, renewing
 
 
@@ -96,20 +96,15 @@ class CascadeSamples(IterableDataset):
 
     def _draw(self) -> CascadeBatch:
         cases = torch.randint(len(self._pool), (self._batch_size,), generator=self._random)
-        images, moved = self._placed(cases)
-        truths = self._pool.alternative_positions(cases) + moved[:, None, None]
-        is_shown = self._pool.alternatives_shown(cases)
+        images, truths, is_shown = placed_entries(
+            self._pool, cases, _MOST_MARGIN * self._settings.pooling, self._random
+        )
         # Either end of a pair may be found under either label, so that the networks of both learn both.
         chosen = torch.arange(len(cases)), torch.randint(truths.shape[1], (len(cases),), generator=self._random)
         whole = torch.from_numpy(images[:, 0] if self._pool.dimension == 2 else images)
         patches, displacements = self._patches(whole, truths[chosen], is_shown[chosen])
         positions = coarse_positions(truths, self._settings.pooling)
         return CascadeBatch(self._coarse_images(images), positions, is_shown, patches, displacements)
-
-    def _placed(self, cases: Tensor) -> tuple[NDArray[np.uint8], Tensor]:
-        """Images (batch, k, j, i) of entries of the pool, and how far (batch, d) their content lies from there."""
-        most_margin = _MOST_MARGIN * self._settings.pooling
-        return randomly_placed(self._pool.images[cases].numpy(), self._pool.dimension, most_margin, self._random)
 
     def _coarse_images(self, images: NDArray[np.uint8]) -> Tensor:
         """What the first stage sees (batch, 1, ...) of images (batch, k, j, i)."""

@@ -1,4 +1,4 @@
-"""What the heatmaps of the cascade's first stage should be, and how far they are from it [Tan 2019, section 2.1]."""
+"""What heatmaps should be, above all those of the cascade's first stage, and how far they are from it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
+
+from ..detectors.boxes import nearest_voxels
 
 SIDE_PATH_WEIGHTS = (0.3, 0.6, 0.9)
 """Of the losses of the three side paths, in their order [Tan 2019, equation 2]."""
@@ -29,20 +31,76 @@ def target_heatmaps(positions: Tensor, is_shown: Tensor, size: Sequence[int], si
     Returns:
         (batch, n + 1, ...), the background last; channels last in memory.
     """
-    spots = torch.as_tensor(height, device=positions.device)
-    for axis, side in enumerate(size):
-        offsets = torch.arange(side, device=positions.device) - positions[..., axis, None]
-        # (batch, n, side) -> (batch, 1, ..., side, ..., 1, n): a spot is the product of its profiles along the axes.
-        profiles = torch.exp(-(offsets**2) / (2.0 * sigma**2)).movedim(1, -1)
-        shape = [len(positions), *[1] * len(size), positions.shape[1]]
-        shape[1 + axis] = side
-        spots = spots * profiles.reshape(shape)
+    spots = heat_spots(positions, size, sigma, torch.as_tensor(height, device=positions.device))
     shown = is_shown.reshape(len(positions), *[1] * len(size), -1)
     spots = torch.where(shown, spots, 0.0)
     closest = spots.amax(-1, keepdim=True)
     # Far from every landmark even the sum vanishes.
     scaled = spots * (closest / spots.sum(-1, keepdim=True).clamp(min=torch.finfo(spots.dtype).tiny))
     return torch.cat([scaled, 1.0 - closest], dim=-1).movedim(-1, 1)
+
+
+def gaussian_heatmaps(
+    positions: Tensor, is_shown: Tensor, size: Sequence[int], sigmas: Tensor, heights: Tensor
+) -> Tensor:
+    """Heat spots of landmarks, each by itself [Payer 2019, equation 2]; differentiable in their widths and heights.
+
+    Args:
+        positions, is_shown, size: as of `target_heatmaps`.
+        sigmas: (n,) standard deviations of the spots in voxels.
+        heights: (n,) heat at the landmarks' own positions.
+
+    Returns:
+        (batch, n, ...), channels last in memory.
+    """
+    # Not NaN, whose gradient would be NaN wherever it is left out afterwards.
+    shown = is_shown.reshape(len(positions), *[1] * len(size), -1)
+    return heat_spots(positions.nan_to_num(), size, sigmas[:, None], heights * shown).movedim(-1, 1)
+
+
+def heat_spots(positions: Tensor, size: Sequence[int], sigmas: Tensor | float, heights: Tensor) -> Tensor:
+    """Gaussians (batch, ..., n) around positions (batch, n, d); one deviation for all or (n, 1), heights as the spots.
+
+    Where heights are the same for all voxels, their sides are 1.
+    """
+    spots = heights
+    for axis, side in enumerate(size):
+        offsets = torch.arange(side, device=positions.device) - positions[..., axis, None]
+        # (batch, n, side) -> (batch, 1, ..., side, ..., 1, n): a spot is the product of its profiles along the axes.
+        profiles = torch.exp(-(offsets**2) / (2.0 * sigmas**2)).movedim(1, -1)
+        shape = [len(positions), *[1] * len(size), positions.shape[1]]
+        shape[1 + axis] = side
+        spots = spots * profiles.reshape(shape)
+    return spots
+
+
+def hottest_assignment(heatmaps: Tensor, positions: Tensor, is_shown: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Positions (batch, n, d), whether they are shown (batch, n), their heat: with the labels assigned as it is hotter.
+
+    Else a network that cannot tell two ends apart would learn half of the heat at each, under both labels.
+
+    Args:
+        heatmaps: (batch, n + 1, ...) or without the background.
+        positions: (batch, alternatives, n, d) in their voxels and array order, NaN where missing.
+        is_shown: (batch, alternatives, n).
+    """
+    heat = heat_at(heatmaps, positions)
+    hottest = torch.where(is_shown, heat, 0.0).sum(-1).argmax(1)
+    chosen = torch.arange(len(hottest)), hottest
+    return positions[chosen], is_shown[chosen], heat[chosen]
+
+
+def heat_at(heatmaps: Tensor, positions: Tensor) -> Tensor:
+    """Heat (batch, alternatives, n) of the landmarks in the voxels nearest to positions, anything where these are NaN.
+
+    Args:
+        heatmaps: (batch, n + 1, ...) or without the background.
+        positions: (batch, alternatives, n, d) in their voxels and array order.
+    """
+    voxels = nearest_voxels(positions.nan_to_num(), heatmaps.shape[2:])
+    cases = torch.arange(len(voxels), device=voxels.device)[:, None, None]
+    landmarks = torch.arange(voxels.shape[2], device=voxels.device)
+    return heatmaps[(cases, landmarks, *voxels.unbind(-1))].float()
 
 
 def heatmap_loss(

@@ -12,7 +12,7 @@ from torch.utils.data import IterableDataset
 
 from ..detectors.ellipse_outline import EllipseOutline
 from ..detectors.locnet_scales import MultiscaleLocNetSettings, ScaleImages, scale_images
-from .placement import randomly_placed
+from .placement import placed_entries
 from .pool import CasePool, renewing
 
 
@@ -90,9 +90,8 @@ class LocNetSamples(IterableDataset):
         usable = pool.is_inside.any(1).nonzero()[:, 0]
         cases = usable[torch.randint(len(usable), (self._batch_size,), generator=self._random)]
         most_margin = _MOST_MARGIN * settings.pooling[0]
-        images, moved = randomly_placed(pool.images[cases].numpy(), pool.dimension, most_margin, self._random)
+        images, truths, is_shown = placed_entries(pool, cases, most_margin, self._random)
         scales = scale_images(images, settings.pooling, pool.dimension)
-        truths, is_shown = pool.alternative_positions(cases) + moved[:, None, None], pool.alternatives_shown(cases)
         if self._outline is not None:
             # Whichever way the ends are named, the ellipse is the same.
             truths = self._outline.points(truths[:, :1])

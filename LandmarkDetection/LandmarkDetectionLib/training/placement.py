@@ -7,6 +7,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from .pool import CasePool
+
+
+def placed_entries(
+    pool: CasePool, entries: Tensor, most_margin: int, random: torch.Generator
+) -> tuple[NDArray[np.uint8], Tensor, Tensor]:
+    """Entries (batch,) of a pool, randomly placed.
+
+    Returns:
+        Images (batch, k, j, i); true positions (batch, alternatives, n, d) in their voxels and array order, NaN where
+        missing; whether they show the landmarks (batch, alternatives, n).
+    """
+    images, moved = randomly_placed(pool.images[entries].numpy(), pool.dimension, most_margin, random)
+    return images, pool.alternative_positions(entries) + moved[:, None, None], pool.alternatives_shown(entries)
+
 
 def randomly_placed(
     volumes: NDArray[np.uint8], dimension: int, most_margin: int, random: torch.Generator
