@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .case_result import CaseResult
 from .landmarks import DetectedLandmark, Detection
 from .measurements import Measurement
@@ -36,8 +38,7 @@ def case_text(result: CaseResult, width: int | None = None) -> str:
     heading = f"{result.name}: {detection.model_name} {detection.model_version}{origin}"
     parts = [heading, _landmark_table(detection, width)]
     if result.measurements:
-        rows = [(measurement.name, measured(measurement)) for measurement in result.measurements]
-        parts.append(text_table(("measurement", "value"), rows, texts=2))
+        parts.append(_measurement_table(result.measurements))
     if not detection.is_calibrated:
         models, are = ("model's", "it is") if len(detection.model_names) == 1 else ("models'", "they are")
         guess = f"The spread (a standard deviation) and the ± of measurements are the {models} own guess"
@@ -67,6 +68,19 @@ def measured(measurement: Measurement) -> str:
     unit = {"deg": "°"}.get(measurement.unit, f" {measurement.unit}")
     deviation = "" if measurement.sd is None else f" ± {measurement.sd:.1f}"
     return f"{measurement.value:z.1f}{deviation}{unit}"
+
+
+def review_first(measurement: Measurement) -> str:
+    """Which landmarks to look at before a measurement is used, if any."""
+    return f"review {', '.join(measurement.to_review)} first" if measurement.to_review else ""
+
+
+def _measurement_table(measurements: Sequence[Measurement]) -> str:
+    """With a column of what to do only if there is something."""
+    rows = [(one.name, measured(one), review_first(one)) for one in measurements]
+    columns = 3 if any(row[2] for row in rows) else 2
+    headings = ("measurement", "value", "to do")[:columns]
+    return text_table(headings, [row[:columns] for row in rows], texts=columns)
 
 
 def _landmark_table(detection: Detection, width: int | None) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .case_result import CaseResult, plane_image_stem
-from .detection_text import measured
+from .detection_text import measured, review_first
 from .files.atomic import whole_file
 from .files.results import CASES_FILE, DETECTION_SUFFIX, MARKUPS_SUFFIX, PLANES_SUFFIX, RESULTS_FILE
 from .landmarks import DetectedLandmark, Doubt
@@ -41,7 +41,7 @@ class Tile:
     review: Sequence[str]
     """Labels of the landmarks that a person should look at, and why."""
     missing: Sequence[str]
-    measurements: Sequence[tuple[str, str]]
+    measurements: Sequence[tuple[str, str, str]]
     notes: Sequence[str]
     links: Sequence[Link]
     planes: Sequence[Link]
@@ -97,7 +97,7 @@ def _tile(folder: Path, result: CaseResult) -> Tile:
         least_certain=[(mark.label, f"{mark.spread_mm:.1f} mm") for mark in least_certain],
         review=[_doubts(mark) for mark in result.detection.landmarks if mark.needs_review],
         missing=[mark.label for mark in result.detection.landmarks if mark.missing],
-        measurements=[(measurement.name, measured(measurement)) for measurement in result.measurements],
+        measurements=[(one.name, measured(one), review_first(one)) for one in result.measurements],
         notes=result.notes,
         links=_present(folder, links),
         planes=_present(folder, planes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from .errors import LandmarkDetectionError
 from .geometry import FloatArray, angle_between_deg
 from .landmarks import Detection, LandmarkSet
+from .wording import missing_landmarks
 
 MeasurementKind = Literal["distance", "angle", "angle_difference", "ellipse_circumference"]
 
@@ -68,18 +69,24 @@ class MeasurementDefinition:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A measured value and its standard deviation, None where the landmarks' uncertainty is not known."""
+    """A measured value and its standard deviation, None where the landmarks' uncertainty is not known.
+
+    `to_review` are labels of its landmarks at which a person should look first: the deviation may be too small then.
+    """
 
     name: str
     value: float
     sd: float | None
     unit: str
+    to_review: tuple[str, ...] = ()
 
 
 def measure(definition: MeasurementDefinition, detection: Detection) -> Measurement:
     """Measure on a detection, with the uncertainty of its landmarks: see `measure_landmarks`."""
     covariances_ras = {landmark.label: landmark.covariance_ras for landmark in detection.landmarks}
-    return measure_landmarks(definition, detection.landmark_set, covariances_ras)
+    measurement = measure_landmarks(definition, detection.landmark_set, covariances_ras)
+    doubtful = [mark.label for mark in detection.landmarks if mark.needs_review and mark.label in definition.labels]
+    return replace(measurement, to_review=tuple(doubtful))
 
 
 def measure_landmarks(
@@ -99,9 +106,9 @@ def measure_landmarks(
     Raises:
         LandmarkDetectionError: if a landmark is missing, or two between which something is measured coincide.
     """
-    missing = [f'"{label}"' for label in definition.labels if landmarks.get(label) is None]
+    missing = [label for label in definition.labels if landmarks.get(label) is None]
     if missing:
-        message = f'Measurement "{definition.name}" needs the missing landmark {", ".join(missing)}; place it first.'
+        message = f'Measurement "{definition.name}" needs {missing_landmarks(missing)} first.'
         raise LandmarkDetectionError(message)
     points = landmarks.to_array(definition.labels)
     if min(np.linalg.norm(segment) for segment in _segments(definition.kind, points)) < _SHORTEST_MM:

@@ -11,6 +11,7 @@ import numpy as np
 from .errors import LandmarkDetectionError
 from .geometry import FloatArray, angle_between_deg, fit_line, fit_plane, rotation_matrix
 from .landmarks import LandmarkSet
+from .wording import missing_landmarks
 
 Point = tuple[str, ...]
 """Labels whose mean is meant: one landmark, the midpoint of two, or the centre of several."""
@@ -115,9 +116,9 @@ def standard_plane(definition: PlaneDefinition, landmarks: LandmarkSet) -> Stand
     Raises:
         LandmarkDetectionError: if a landmark is missing, or the landmarks lie on one line or coincide.
     """
-    missing = [f'"{label}"' for label in definition.labels if landmarks.get(label) is None]
+    missing = [label for label in definition.labels if landmarks.get(label) is None]
     if missing:
-        message = f'Plane "{definition.name}" needs the missing landmark {", ".join(missing)}; place it first.'
+        message = f'Plane "{definition.name}" needs {missing_landmarks(missing)} first.'
         raise LandmarkDetectionError(message)
     fit_points = _means(definition.fit, landmarks)
     extent_mm, breadth_mm = _spreads_mm(fit_points)[:2]

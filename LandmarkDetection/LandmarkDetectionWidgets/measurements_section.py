@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 from LandmarkDetectionLib.detection_text import measured
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.measurements import MeasurementDefinition, measure_landmarks
+from LandmarkDetectionLib.review import LandmarkState
 
 from .card_text import calibration_note
 from .shown_landmarks import ShownLandmarks
@@ -65,6 +66,11 @@ class MeasurementsSection:
             measurement = measure_landmarks(definition, self._shown.landmarks_in_world(), covariances)
         except LandmarkDetectionError as error:
             return "-", str(error)
+        own = [landmark for landmark in self._shown.landmarks if landmark.label in definition.labels]
+        doubtful = [landmark.label for landmark in own if landmark.state is LandmarkState.REVIEW]
+        if doubtful:
+            value = _("{value} · review first").format(value=measured(measurement))
+            return value, _("Look at {labels} first.").format(labels=", ".join(doubtful))
         moved = [label for label in definition.labels if label not in covariances]
         if moved:
             return measured(measurement), _("Without ±, because {labels} was placed by a person.").format(

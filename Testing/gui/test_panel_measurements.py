@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
 
-from LandmarkDetectionLib.mrml import landmarks_from_node
+from LandmarkDetectionLib.landmarks import Doubt
+from LandmarkDetectionLib.mrml import detection_of, landmarks_from_node, set_detection, volume_node_of
 
 
 @pytest.fixture
@@ -58,6 +61,18 @@ def test_a_correction_changes_them_at_once_and_takes_the_uncertainty_away(panel,
     measured.SetNthControlPointPositionWorld(0, position + np.array([0.0, 30.0, 0.0]))
     assert cell(panel, 0, 1).text() == "30.0 mm"
     assert cell(panel, 0, 1).toolTip() == "Without ±, because AC was placed by a person."
+
+
+def test_one_of_a_doubtful_landmark_says_what_to_review_first(panel, measured):
+    detection = detection_of(measured)
+    doubtful = replace(detection.landmarks[1], doubts=(Doubt.UNSURE,))
+    marks = (detection.landmarks[0], doubtful, *detection.landmarks[2:])
+    set_detection(measured, replace(detection, landmarks=marks), volume_node_of(measured), {})
+    assert cell(panel, 0, 1).text().endswith(" mm · review first")
+    assert cell(panel, 0, 1).toolTip() == "Look at PC first."
+    panel.ui.landmarksTable.setCurrentCell(1, 0)
+    panel.ui.acceptButton.click()
+    assert cell(panel, 0, 1).text().endswith(" mm")
 
 
 def test_a_missing_landmark_leaves_a_dash_and_a_reason(panel, measured):

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from LandmarkDetectionLib.case_result import CaseResult
-from LandmarkDetectionLib.detection_text import case_line, case_text, measured
-from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection
-from LandmarkDetectionLib.measurements import Measurement
+from LandmarkDetectionLib.detection_text import case_line, case_text, measured, review_first
+from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt
+from LandmarkDetectionLib.measurements import Measurement, MeasurementDefinition, measure
 
 
 def result_of(*radii_mm: float | None, notes: tuple[str, ...] = ()) -> CaseResult:
@@ -68,3 +68,16 @@ def test_a_narrow_terminal_gets_the_table_in_parts():
         "mark",
         "mark",
     ] * 2
+
+
+def test_what_is_measured_between_doubtful_landmarks_says_which_to_review():
+    definition = MeasurementDefinition("length", "", "distance", ("mark 0", "mark 1"), "mm")
+    result = result_of(2.0, 3.0)
+    marks = tuple(
+        replace(mark, position_ras=np.array([10.0 * index, 0.0, 0.0]), doubts=(Doubt.UNSURE,) * index)
+        for index, mark in enumerate(result.detection.landmarks)
+    )
+    measurement = measure(definition, replace(result.detection, landmarks=marks))
+    assert measurement.to_review == ("mark 1",)
+    assert review_first(measurement) == "review mark 1 first"
+    assert review_first(replace(measurement, to_review=())) == ""

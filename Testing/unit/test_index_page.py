@@ -65,6 +65,7 @@ def test_a_case_on_which_models_disagree_comes_before_all(tmp_path):
     page = page_of(tmp_path, cases)
     assert re.findall(r"<h3>(.*)</h3>", page) == ["disputed", "lacking", "wild"]
     assert page.count("needs review: ") == 1
+    assert '<span class="failure">review AC first</span>' in page
     assert "needs review: AC (models disagree, 7.0 mm apart), LE (models disagree, 7.0 mm apart)" in page
 
 
