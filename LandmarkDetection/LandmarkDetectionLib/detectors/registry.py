@@ -23,6 +23,7 @@ DETECTORS = {
     "global-to-local": "global_to_local:GlobalToLocalDetector",
     "locnet": "multiscale_locnet:MultiscaleLocNetDetector",
     "mean-position": "mean_position:MeanPositionDetector",
+    "atlas": "atlas:AtlasDetector",
 }
 """Method in a model card -> module in this package and class."""
 

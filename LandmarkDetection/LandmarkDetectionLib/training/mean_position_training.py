@@ -15,6 +15,7 @@ from .cases import TrainingCase
 from .frame_positions import frame_positions_mm
 from .job import TrainedModel, TrainingJob
 from .method import TrainingMethod
+from .presets import PRESETS
 from .spacing import spacing_of_longest_side
 from .without_learning import NO_OPTIMISATION, check_starts_anew, judged
 
@@ -37,7 +38,7 @@ def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> flo
 
 
 MEAN_POSITION = TrainingMethod(
-    dict.fromkeys(("quick", "standard", "paper"), {"optimisation": NO_OPTIMISATION}),
+    {preset: {"optimisation": NO_OPTIMISATION} for preset in PRESETS},
     NoSettings,
     NoSettings,
     NoSettings,

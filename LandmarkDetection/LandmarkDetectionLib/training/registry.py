@@ -10,5 +10,6 @@ METHODS = {
     "global-to-local": "global_to_local_training:GLOBAL_TO_LOCAL",
     "locnet": "locnet_training:LOCNET",
     "mean-position": "mean_position_training:MEAN_POSITION",
+    "atlas": "atlas_training:ATLAS",
 }
 """Method -> module in this package and its TrainingMethod."""
