@@ -22,6 +22,8 @@ DETECTORS = {
     "multiscale-locnet": "multiscale_locnet:MultiscaleLocNetDetector",
     "global-to-local": "global_to_local:GlobalToLocalDetector",
     "locnet": "multiscale_locnet:MultiscaleLocNetDetector",
+    "heatmap-unet": "heatmap_regression:HeatmapUNetDetector",
+    "scn": "heatmap_regression:SCNDetector",
     "mean-position": "mean_position:MeanPositionDetector",
     "atlas": "atlas:AtlasDetector",
 }

@@ -11,7 +11,7 @@ from .locnet_recipe import PRESETS
 from .multiscale_locnet_training import MULTISCALE_LOCNET
 from .spacing import spacing_of_longest_side
 
-LONGEST_SIDE = {2: 256, 3: 64}
+LONGEST_SIDE = {2: 256, 3: 48}
 """Voxels along the longest side of an image that a network sees whole, by dimension: what two cores learn from in
 minutes. The paper's baseline has 224 of 1 mm."""
 

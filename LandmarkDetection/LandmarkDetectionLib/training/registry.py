@@ -9,6 +9,8 @@ METHODS = {
     "multiscale-locnet": "multiscale_locnet_training:MULTISCALE_LOCNET",
     "global-to-local": "global_to_local_training:GLOBAL_TO_LOCAL",
     "locnet": "locnet_training:LOCNET",
+    "heatmap-unet": "heatmap_training:HEATMAP_UNET",
+    "scn": "heatmap_training:SCN",
     "mean-position": "mean_position_training:MEAN_POSITION",
     "atlas": "atlas_training:ATLAS",
 }
