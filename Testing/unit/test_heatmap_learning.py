@@ -16,7 +16,7 @@ from LandmarkDetectionLib.networks.heatmap_regression import HeatmapRegression, 
 from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.training.augmentation import Augmentation, Augmenter
 from LandmarkDetectionLib.training.cases import TrainingCase
-from LandmarkDetectionLib.training.heatmap_learner import HeatmapLearner, spot_heights
+from LandmarkDetectionLib.training.heatmap_learner import HeatmapLearner
 from LandmarkDetectionLib.training.heatmap_samples import HeatmapBatch, HeatmapSamples
 from LandmarkDetectionLib.training.heatmap_training import HEATMAP_UNET, SCN
 from LandmarkDetectionLib.training.heatmaps import gaussian_heatmaps
@@ -38,10 +38,10 @@ class Fixed(nn.Module):
         return self.heatmaps.expand(len(images), -1, -1, -1)
 
 
-def learner(heatmaps: Tensor, sigma: float = 1.0, *, penalty: float = 0.0, first_sigma: float = 1.0) -> HeatmapLearner:
-    """Of heatmaps (n, 5)."""
-    network = HeatmapRegression(Fixed(heatmaps[None, :, None]), len(heatmaps), sigma, learns_sigmas=True)
-    return HeatmapLearner(None, network, None, sigma=first_sigma, sigma_penalty=penalty)
+def learner(heatmaps: Tensor, penalty: float = 0.0) -> HeatmapLearner:
+    """Of heatmaps (n, 5), with spots as wide as a pixel."""
+    network = HeatmapRegression(Fixed(heatmaps[None, :, None]), len(heatmaps), 1.0, learns_sigmas=True)
+    return HeatmapLearner(None, network, None, sigma_penalty=penalty)
 
 
 def batch(*positions: tuple[float, float], is_shown: tuple[bool, ...] | None = None) -> HeatmapBatch:
@@ -71,9 +71,11 @@ def test_spots_that_are_not_shown_are_cold_and_teach_the_widths_nothing():
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_spots_hold_the_same_heat_however_wide_they_are(dimension):
-    sides, sigmas = (41,) * dimension, torch.tensor([2.0, 3.5])
+    network = HeatmapRegression(nn.Identity(), 2, 4.0, learns_sigmas=False)
+    network.sigmas[:] = torch.tensor([2.0, 3.5])
     positions, shown = torch.full((1, 2, dimension), 20.0), torch.ones(1, 2, dtype=torch.bool)
-    spots = gaussian_heatmaps(positions, shown, sides, sigmas, spot_heights(sigmas, 4.0, dimension))
+    heights = network.spot_heights(dimension)
+    spots = gaussian_heatmaps(positions, shown, (41,) * dimension, network.sigmas, heights)
     expected = (math.sqrt(2 * math.pi) * 4.0) ** dimension
     torch.testing.assert_close(spots.flatten(2).sum(2), torch.full((1, 2), expected), rtol=1e-3, atol=0)
     if dimension == 3:

@@ -10,6 +10,8 @@ from ..geometry import FloatArray
 
 _LEAST_SHARE = 0.01
 """Less heat, and a smaller share of it, count as this."""
+_LEAST_VARIANCE = 1 / 12
+"""In square voxels, of what lies in a voxel anywhere."""
 _LEAST_HEAT = 1e-3
 _LEAST_BEND = 1e-6
 
@@ -61,6 +63,17 @@ def variance_factors(shares: FloatArray, dimension: int) -> FloatArray:
     average one of variance sigma^2 + t, and its peak lower by the power d / 2 of the ratio of the two.
     """
     return (1.0 / shares) ** (2.0 / dimension)
+
+
+def scatter_of_spots(heat: Tensor, sigmas: Tensor, heights: Tensor, dimension: int) -> FloatArray:
+    """By which variance (n,) in square voxels true positions must scatter for peaks to have a heat (n,), and no more.
+
+    What squared errors teach is the mean of the spots, of deviations and heights (n,), over all places where the
+    landmark may be, which is lower by the law of `variance_factors`.
+    """
+    shares = (heat / heights).clamp(min=_LEAST_SHARE).cpu().double().numpy()
+    variances = sigmas.cpu().double().numpy() ** 2 * (variance_factors(shares, dimension) - 1.0)
+    return np.maximum(variances, _LEAST_VARIANCE)
 
 
 def presence_logits(shares: FloatArray) -> FloatArray:

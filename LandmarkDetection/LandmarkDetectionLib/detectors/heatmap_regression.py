@@ -17,7 +17,7 @@ from ..networks.scn import SpatialConfigurationNet
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .grid import Grid
-from .heatmap_decoding import find_peaks, presence_logits, shares_of_usual, variance_factors
+from .heatmap_decoding import find_peaks, presence_logits, scatter_of_spots, shares_of_usual
 from .weights import loaded_network, without_normalisation
 from .windowed_image import as_network_input, image_tensor
 
@@ -100,8 +100,8 @@ class HeatmapInference:
 class HeatmapUNetDetector(Detector):
     """Heatmap regression on volumes and pictures that are seen whole, at one resolution.
 
-    A landmark's variance is that of the spot that was learned for it, the larger the less of its usual heat the peak
-    has (`variance_factors`); that share is also the evidence that the landmark is in the image.
+    A landmark's variance is what explains that its peak is lower than its spot was (`scatter_of_spots`). The evidence
+    that it is in the image is the share of its usual heat that the peak has.
     """
 
     inference_settings = HeatmapInference
@@ -134,12 +134,12 @@ class HeatmapUNetDetector(Detector):
         with torch.inference_mode():
             heatmaps = network(as_network_input(image, window))[0]
             peaks, heat = find_peaks(heatmaps, sub_voxel=self._inference.decoding == "sub-voxel")
-        shares = shares_of_usual(heat, network.usual_heat)
-        variances = network.sigmas.detach().double().cpu().numpy() ** 2 * variance_factors(shares, grid.dimension)
+            heights = network.spot_heights(grid.dimension)
+            variances = scatter_of_spots(heat, network.sigmas, heights, grid.dimension)
         return Located(
             grid.frame_from_voxels(peaks.cpu().double().numpy()),
             grid.frame_covariances(variances[:, None, None] * np.eye(grid.dimension)),
-            presence_logits=presence_logits(shares),
+            presence_logits=presence_logits(shares_of_usual(heat, network.usual_heat)),
         )
 
 

@@ -30,6 +30,7 @@ class HeatmapRegression(nn.Module):
     def __init__(self, heatmaps: nn.Module, landmarks: int, sigma: float, *, learns_sigmas: bool) -> None:
         super().__init__()
         self.heatmaps = heatmaps
+        self._first_sigma = sigma
         sigmas = torch.full((landmarks,), sigma)
         if learns_sigmas:
             self.sigmas = nn.Parameter(sigmas)
@@ -40,6 +41,13 @@ class HeatmapRegression(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Heatmaps (batch, n, ...) of images (batch, 1, ...) of any size."""
         return self.heatmaps(images)
+
+    def spot_heights(self, dimension: int) -> Tensor:
+        """Heights (n,) of the spots, which all hold as much heat as one of the first deviation and a height of 1.
+
+        The published factor of 1000 before the normal distribution is this for 4 voxels in volumes, within a hundredth.
+        """
+        return (self._first_sigma / self.sigmas) ** dimension
 
     def follow(self, heat: Tensor, is_shown: Tensor) -> None:
         """Let the usual heat follow that (batch, n) of a training batch, where the landmark (batch, n) is shown."""

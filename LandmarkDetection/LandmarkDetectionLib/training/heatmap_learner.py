@@ -1,4 +1,4 @@
-"""Heatmap regression in training: its loss, and the model as it is [Payer 2019, equations 1 to 3]."""
+"""Heatmap regression in training: its loss, and the model as it is [Payer 2019]."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class HeatmapLearner:
         card: of the model to be.
         network: to train.
         samples: to train it with.
-        sigma: standard deviation in voxels of a spot whose height is 1.
         sigma_penalty: weight of the spots' squared deviations.
     """
 
@@ -29,13 +28,11 @@ class HeatmapLearner:
         network: HeatmapRegression,
         samples: HeatmapSamples,
         *,
-        sigma: float,
         sigma_penalty: float,
     ) -> None:
         self._card = card
         self.network = network
         self.samples = samples
-        self._sigma = sigma
         self._sigma_penalty = sigma_penalty
 
     def loss(self, batch: HeatmapBatch, _done: float) -> Tensor:
@@ -48,7 +45,7 @@ class HeatmapLearner:
         self.network.follow(heat, is_shown)
         sigmas, sides = self.network.sigmas, heatmaps.shape[2:]
         with torch.autocast(heatmaps.device.type, enabled=False):
-            heights = spot_heights(sigmas, self._sigma, len(sides))
+            heights = self.network.spot_heights(len(sides))
             target = gaussian_heatmaps(positions, is_shown, sides, sigmas, heights)
             is_known = torch.isfinite(positions).all(-1)
             squares = torch.where(is_known, (heatmaps - target).square().flatten(2).sum(-1), 0.0)
@@ -62,11 +59,3 @@ class HeatmapLearner:
     def tensors(self) -> dict[str, Tensor]:
         """The weights as stored in a bundle."""
         return {name: value.detach().cpu() for name, value in self.network.state_dict().items()}
-
-
-def spot_heights(sigmas: Tensor, sigma: float, dimension: int) -> Tensor:
-    """Heights (n,) of spots that all hold the same heat, which one of deviation `sigma` holds with a height of 1.
-
-    The published factor of 1000 before the normal distribution is this for 4 voxels in volumes, within a hundredth.
-    """
-    return (sigma / sigmas) ** dimension

@@ -73,7 +73,7 @@ def _trained(job: TrainingJob, settings: HeatmapUNetSettings | SCNSettings, *, s
     samples = HeatmapSamples(
         pool, batch_size=optimisation.batch_size, renew_every=optimisation.renew_every, seed=job.seed
     )
-    learner = HeatmapLearner(card, network, samples, sigma=settings.sigma, sigma_penalty=sigma_penalty)
+    learner = HeatmapLearner(card, network, samples, sigma_penalty=sigma_penalty)
     error_mm = fit(job, learner)
     return TrainedModel(card, learner.tensors(), error_mm)
 

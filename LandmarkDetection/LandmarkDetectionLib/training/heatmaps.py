@@ -43,7 +43,7 @@ def target_heatmaps(positions: Tensor, is_shown: Tensor, size: Sequence[int], si
 def gaussian_heatmaps(
     positions: Tensor, is_shown: Tensor, size: Sequence[int], sigmas: Tensor, heights: Tensor
 ) -> Tensor:
-    """Heat spots of landmarks, each by itself [Payer 2019, equation 2]; differentiable in their widths and heights.
+    """Heat spots of landmarks, each by itself [Payer 2019]; differentiable in their widths and heights.
 
     Args:
         positions, is_shown, size: as of `target_heatmaps`.
