@@ -26,6 +26,7 @@ DETECTORS = {
     "scn": "heatmap_regression:SCNDetector",
     "mean-position": "mean_position:MeanPositionDetector",
     "atlas": "atlas:AtlasDetector",
+    "drl": "drl:DRLDetector",
 }
 """Method in a model card -> module in this package and class."""
 

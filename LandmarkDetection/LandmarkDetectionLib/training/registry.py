@@ -13,5 +13,6 @@ METHODS = {
     "scn": "heatmap_training:SCN",
     "mean-position": "mean_position_training:MEAN_POSITION",
     "atlas": "atlas_training:ATLAS",
+    "drl": "drl_training:DRL",
 }
 """Method -> module in this package and its TrainingMethod."""
