@@ -15,6 +15,7 @@ from LandmarkDetectionLib.files.case import Case
 from LandmarkDetectionLib.geometry import FloatArray, map_about, rotation_matrix
 from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.preprocessing import Preprocessing, intensity_window
+from LandmarkDetectionLib.training.bared_head import without_face, without_skull
 from LandmarkDetectionLib.volume import Volume
 
 _log = logging.getLogger(__name__)
@@ -70,6 +71,23 @@ class RenderedCase(Case):
         return self.whole.read_landmarks(observer)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BaredCase(Case):
+    """The head of a case without its skull, or without its face; its landmarks stay."""
+
+    whole: Case
+    bare: Callable[[Volume, LandmarkSet, np.random.Generator], Volume]
+
+    def read_volume(self, report: Callable[[str], None] = _log.warning) -> Volume:
+        """What is left of the image."""
+        generator = np.random.default_rng([SEED, *self.name.encode()])
+        return self.bare(self.whole.read_volume(report), self.whole.read_landmarks(), generator)
+
+    def read_landmarks(self, observer: str | None = None) -> LandmarkSet:
+        """The landmarks, all of which are left."""
+        return self.whole.read_landmarks(observer)
+
+
 def noisy(volume: Volume, generator: np.random.Generator) -> Volume:
     """Gaussian noise, within the range of the image: files hold no voxels darker than black."""
     low, high = intensity_window(volume, _USUAL)
@@ -96,8 +114,8 @@ def with_voxels_of(size: float, volume: Volume, _generator: np.random.Generator)
     return volume.resampled(np.where(is_along, size * volume.spacing_mm, volume.spacing_mm))
 
 
-def changes(dimension: int) -> Mapping[str, Change]:
-    """All changes of volumes (3) or of pictures (2), by name."""
+def changes(dimension: int, *, of_heads: bool = False) -> Mapping[str, Change]:
+    """All changes of volumes (3) or of pictures (2), by name; with those that only heads know."""
     axes = {"left-right": (1.0, 0.0, 0.0), "back-front": (0.0, 1.0, 0.0), "up-down": (0.0, 0.0, 1.0)}
     names = {f" about {name}": axis for name, axis in axes.items()} if dimension == 3 else {"": None}
     turned = {
@@ -114,7 +132,14 @@ def changes(dimension: int) -> Mapping[str, Change]:
         "double resolution": partial(with_voxels_of, 0.5),
     }
     rendered = {name: partial(_changed, RenderedCase, look=look) for name, look in looks.items()}
-    return {"unchanged": lambda case: case} | turned | {"cut short": partial(ShortCase.of, seed=SEED)} | rendered
+    bared = {"without skull": without_skull, "without face": without_face} if of_heads else {}
+    return {
+        "unchanged": lambda case: case,
+        **turned,
+        "cut short": partial(ShortCase.of, seed=SEED),
+        **{name: partial(_changed, BaredCase, bare=bare) for name, bare in bared.items()},
+        **rendered,
+    }
 
 
 def _changed(kind: type[Case], case: Case, **how: Any) -> Case:

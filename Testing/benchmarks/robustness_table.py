@@ -1,6 +1,6 @@
 """What does a model stand? Its errors on images that were turned, cut short, made noisy ..., as a Markdown table.
 
-python Testing/benchmarks/robustness_table.py MODEL DATASET [--split test] [--cases N]
+python Testing/benchmarks/robustness_table.py MODEL DATASET [--split test] [--cases N] [--heads]
 
 Landmarks follow each change exactly. One that is cut off is none of the errors; the last column tells whether it was
 flagged missing. Every change is the same at every call.
@@ -33,7 +33,9 @@ def changed_dataset(dataset: Dataset, split: str, change: Change, count: int | N
     return replace(dataset, cases=cases, splits={split: tuple(case.name for case in cases)}, observers=())
 
 
-def robustness_table(detector: Detector, dataset: Dataset, split: str, count: int | None = None) -> str:
+def robustness_table(
+    detector: Detector, dataset: Dataset, split: str, count: int | None = None, *, of_heads: bool = False
+) -> str:
     """A title, the table, and what was said of cases that failed.
 
     Raises:
@@ -41,7 +43,7 @@ def robustness_table(detector: Detector, dataset: Dataset, split: str, count: in
     """
     reports = {
         name: evaluate(changed_dataset(dataset, split, change, count), split, detector).report
-        for name, change in changes(dataset.dimension).items()
+        for name, change in changes(dataset.dimension, of_heads=of_heads).items()
     }
     limits = [threshold(limit) for limit in dataset.sdr_thresholds_mm]
     within = [f"within {limit} mm" for limit in limits]
@@ -73,10 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("dataset", type=Path, help="folder, or packed file")
     parser.add_argument("--split", default="validation")
     parser.add_argument("--cases", type=int, metavar="N", help="only the first N of the split")
+    parser.add_argument("--heads", action="store_true", help="without skull and without face too")
     parser.add_argument("--device", default="auto")
     asked = parser.parse_args(arguments)
     detector = load_detector(load_bundle(find_model(asked.model)), asked.device)
-    print(robustness_table(detector, Dataset.load(asked.dataset), asked.split, asked.cases))
+    dataset = Dataset.load(asked.dataset)
+    print(robustness_table(detector, dataset, asked.split, asked.cases, of_heads=asked.heads))
 
 
 if __name__ == "__main__":

@@ -127,6 +127,17 @@ def test_voxels_are_half_and_twice_as_large_and_pictures_as_thick_as_before(blob
         assert volume.spacing_mm[2] == pytest.approx(side / size if blobs.dimension == 3 else 1.0)
 
 
+def test_heads_are_bared_and_the_truth_stays(tmp_path):
+    case = Dataset.load(write_blob_dataset(tmp_path / "data")).split("test")[0]
+    bared = {name: changes(3, of_heads=True)[name](case) for name in ("without skull", "without face")}
+    assert all(one.read_landmarks() == case.read_landmarks() for one in bared.values())
+    before = case.read_volume().voxels
+    is_black = bared["without skull"].read_volume().voxels != before
+    assert 0 < is_black.sum() < is_black.size
+    assert (bared["without skull"].read_volume().voxels[is_black] == before.min()).all()
+    np.testing.assert_array_equal(bared["without face"].read_volume().voxels, before, "a face is more than 20 mm off")
+
+
 def test_changes_are_the_same_at_every_call_and_others_for_other_cases(blobs):
     for name in ORDER[blobs.dimension]:
         first, again = (changed(blobs, name).read_volume() for _ in range(2))
@@ -174,6 +185,9 @@ def test_any_model_can_be_asked_for_the_first_cases(tmp_path, capsys):
     text = capsys.readouterr().out
     assert "tiny 1.0 on tiny, test: 1 case\n" in text
     assert list(rows_of(text)) == ["change", *ORDER[3]]
+    main([str(tmp_path / "tiny"), str(tmp_path / "data"), "--split", "test", "--cases", "1", "--heads"])
+    of_heads = list(rows_of(capsys.readouterr().out))
+    assert of_heads == ["change", *ORDER[3][:8], "without skull", "without face", *ORDER[3][8:]]
     assert all(re.fullmatch(r"\d+\.\d\d ± \d+\.\d\d", cells[0]) for cells in list(rows_of(text).values())[1:])
 
 
