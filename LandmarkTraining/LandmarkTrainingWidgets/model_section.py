@@ -11,7 +11,7 @@ from slicer.i18n import tr as _
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.models.registry import list_models
 from LandmarkDetectionLib.training.presets import PRESETS
-from LandmarkDetectionLib.training.registry import METHODS
+from LandmarkDetectionLib.training.registry import COMPARATORS, METHODS
 from LandmarkDetectionLib.training_setup import TrainingSetup
 
 
@@ -34,7 +34,7 @@ class ModelSection:
         self._on_initial_chosen = on_initial_chosen
         self._cards: dict[str, ModelCard] = {}
         self._is_filling = False
-        self._fill(ui.methodSelector, {method: method for method in METHODS})
+        self._fill(ui.methodSelector, {method: method for method in METHODS if method not in COMPARATORS})
         self.reload_models()
         ui.methodSelector.currentIndexChanged.connect(self._on_method_changed)
         ui.initialSelector.currentIndexChanged.connect(self._on_initial_changed)

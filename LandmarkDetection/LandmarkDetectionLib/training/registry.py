@@ -16,3 +16,6 @@ METHODS = {
     "drl": "drl_training:DRL",
 }
 """Method -> module in this package and its TrainingMethod."""
+
+COMPARATORS = ("locnet", "heatmap-unet", "scn", "drl", "atlas", "mean-position")
+"""Those that are there to be compared with: the command line trains them, the panel does not offer them."""
