@@ -30,9 +30,9 @@ def _parent_of(process):
 
 
 class TestChoices:
-    def test_every_method_is_offered(self, panel):
+    def test_every_published_method_is_offered_and_no_comparator(self, panel):
         offered = [panel.ui.methodSelector.itemText(index) for index in range(panel.ui.methodSelector.count)]
-        assert offered[:2] == ["pin", "pin-single"]
+        assert offered == ["pin", "pin-single", "cascade", "multiscale-locnet", "global-to-local"]
 
     def test_the_preset_says_how_long_it_takes(self, panel):
         assert panel.ui.presetSelector.currentText == "Quick"
