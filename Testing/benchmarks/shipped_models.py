@@ -69,11 +69,14 @@ class ShippedModel:
 
 
 SHIPPED = {
-    "brain-t1": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS, "Samples/brain-t1.nii.gz"),
+    "brain-t1": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS, "Samples/brain-t1.nii.gz", "multiscale-locnet", 3),
+    "brain-t1-pin": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS),
     "ceph-19": ShippedModel((), CEPHALOGRAM_MEASUREMENTS, None, "multiscale-locnet", 3),
     "fetal-head-2d": ShippedModel(
         (), FETAL_HEAD_2D_MEASUREMENTS, "Samples/fetal-head-2d.nii.gz", "multiscale-locnet", 3
     ),
+    "lumbar-mr": ShippedModel((), (), None, "multiscale-locnet", 3, is_cross_validated=True),
+    "mouse-skull-ct": ShippedModel((), (), None, "global-to-local", 5, is_cross_validated=True),
     "fetal-phantom-3d": ShippedModel(FETAL_HEAD_PLANES, FETAL_HEAD_MEASUREMENTS, "Samples/fetal-phantom-3d.nii.gz"),
 }
 
