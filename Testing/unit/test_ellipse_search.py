@@ -100,28 +100,6 @@ def test_a_detection_tells_the_ends_of_the_axes_and_the_centre_of_one_ellipse(ca
     assert len({mark.evidence for mark in detection.landmarks}) == 1, "an ellipse is there as a whole"
 
 
-@pytest.mark.parametrize("is_mirrored", [True, False])
-def test_a_detector_that_looks_at_the_mirror_image_too_finds_the_same_in_both(card, is_mirrored):
-    torch.manual_seed(0)
-    networks = SETTINGS.networks(2, 8)
-    for network in networks:
-        initialise_locnet(network, 1000)
-    card = dataclasses.replace(card, inference={"passes": 0, "mirrored": is_mirrored})
-    detector = load_detector(ModelBundle(card, networks.state_dict(), None, ""), "cpu")
-    picture = head(20.0).volume
-    mirror_image = dataclasses.replace(picture, voxels=picture.voxels[..., ::-1].copy())
-    centres = [detector.detect(one).landmarks[4].position_ras for one in (picture, mirror_image)]
-    back = -(63 + centres[1][0]), centres[1][1], centres[1][2]
-    assert np.allclose(centres[0], back, atol=1e-3) == is_mirrored
-
-
-def test_the_mirror_image_of_landmarks_that_are_no_outline_is_not_looked_at(card):
-    settings = {**NETWORK, "outline_points": 0}
-    card = dataclasses.replace(card, network=settings, inference={"mirrored": True})
-    with pytest.raises(LandmarkDetectionError, match="set mirrored to false"):
-        load_detector(ModelBundle(card, {}, None, ""), "cpu")
-
-
 def test_an_outline_has_no_shape_model(card):
     asking = dataclasses.replace(card, inference={"prior_rounds": 3})
     assert _with_shape_model(asking, pool(0.0, 30.0, 60.0)).inference == {"prior_rounds": 0}

@@ -76,11 +76,6 @@ class EllipseOutline:
         )
         return ends.mean(-2, keepdim=True) + directions / shares.norm(dim=-1, keepdim=True)
 
-    @property
-    def mirror_order(self) -> list[int]:
-        """Which point of a picture mirrored along its last axis is which of the picture itself."""
-        return [-number % self.count for number in range(self.count)]
-
     def landmarks(self, points: FloatArray) -> FloatArray:
         """Landmarks (..., n, 2) of the ellipses that fit points (..., m, 2) of their outlines best.
 

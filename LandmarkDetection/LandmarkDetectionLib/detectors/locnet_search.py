@@ -37,14 +37,11 @@ class MultiscaleLocNetInference:
         prior_rounds: how often what a scale sees of each landmark is weighed by where the card's shape model expects
             it, given the others; not at the last scale, unless there is no other. The paper has no such prior, and one
             model a landmark; without it, networks may take one of several look-alikes, such as vertebrae, for another.
-        mirrored: whether the mirror image is looked at too, with passes of its own; only for the outline of an ellipse,
-            whose points it leaves the same.
     """
 
     passes: int = 50
     last_scale: Literal["separate", "shared"] = "separate"
     prior_rounds: int = 0
-    mirrored: bool = False
 
     def __post_init__(self) -> None:
         for name in ("passes", "prior_rounds"):
@@ -75,23 +72,6 @@ class Sightings:
             return self.spreads
         offsets = self.passes - self.passes.mean(0)
         return np.einsum("pni,pnj->nij", offsets, offsets) / max(len(offsets) - 1, 1)
-
-    def mirrored(self, width: int, order: Sequence[int]) -> Sightings:
-        """What was found in the mirror image along the last axis, of so many voxels, as it lies in the image itself.
-
-        Args:
-            width: voxels along that axis.
-            order: number in the mirror image of each landmark of the image.
-        """
-        passes, path = self.passes[:, order].copy(), self.path[:, order].copy()
-        for positions in (passes, path):
-            positions[..., -1] = width - 1 - positions[..., -1]
-        return Sightings(passes, path, self.presence_logits[:, order], None)
-
-    def together_with(self, other: Sightings) -> Sightings:
-        """All passes of both; their means of all else."""
-        logits = (self.presence_logits + other.presence_logits) / 2
-        return Sightings(np.concatenate((self.passes, other.passes)), (self.path + other.path) / 2, logits, None)
 
 
 class LocNetSearch:

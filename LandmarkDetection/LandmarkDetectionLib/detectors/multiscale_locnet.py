@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
@@ -39,14 +38,9 @@ class MultiscaleLocNetDetector(Detector):
         if inference.prior_rounds and bundle.card.shape_model is None:
             message = f"{where}: it has no shape model to weigh what it sees by; set prior_rounds to 0."
             raise LandmarkDetectionError(message)
-        self._outline = settings.outline(bundle.card)
-        if inference.mirrored and self._outline is None:
-            message = (
-                f"{where}: its mirror image is not its like, as that of an ellipse's outline is; set mirrored to false."
-            )
-            raise LandmarkDetectionError(message)
         weights = without_normalisation(bundle)
         architecture = dataclasses.replace(settings, is_normalised=False)
+        self._outline = settings.outline(bundle.card)
         points = settings.outline_points or len(bundle.card.landmarks)
         networks = loaded_network(
             weights,
@@ -67,22 +61,14 @@ class MultiscaleLocNetDetector(Detector):
         grid = Grid.of(canonical)
         progress(0.0, "Averaging voxels")
         voxels, window = windowed_bytes(canonical)
-        is_mirrored = self._search.inference.mirrored
-
-        def search(voxels: NDArray, progress: ProgressCallback) -> Sightings:
-            scales = scale_images(voxels[None], self._search.settings.pooling, grid.dimension, window)
-            return self._search.run(
-                [scale.to(self.device) for scale in scales],
-                grid.spacing_mm[: grid.dimension][::-1],
-                generator,
-                progress=progress,
-                cancelled=cancelled,
-            )
-
-        found = search(voxels, lambda done, text: progress(done / 2 if is_mirrored else done, text))
-        if is_mirrored:
-            mirror_image = search(voxels[..., ::-1].copy(), lambda done, text: progress(0.5 + done / 2, text))
-            found = found.together_with(mirror_image.mirrored(voxels.shape[-1], self._outline.mirror_order))
+        scales = scale_images(voxels[None], self._search.settings.pooling, grid.dimension, window)
+        found = self._search.run(
+            [scale.to(self.device) for scale in scales],
+            grid.spacing_mm[: grid.dimension][::-1],
+            generator,
+            progress=progress,
+            cancelled=cancelled,
+        )
         if self._outline is not None:
             found = _landmarks_of(self._outline, found)
         path_mm = grid.frame_from_voxels(found.path)
