@@ -13,12 +13,14 @@ from LandmarkDetectionLib.detectors.locnet_scales import (
     scale_images,
 )
 from LandmarkDetectionLib.detectors.locnet_search import LocNetSearch, MultiscaleLocNetInference
+from LandmarkDetectionLib.detectors.multiscale_locnet import with_members
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
 from LandmarkDetectionLib.geometry import apply_affine
 from LandmarkDetectionLib.models.bundle import ModelBundle
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.networks.locnet import initialise_locnet
+from LandmarkDetectionLib.training.initial_weights import start_from
 from LandmarkDetectionLib.volume import Volume
 
 NETWORK = {"pooling": [4, 2, 1], "crop_size": 12, "widths": [4, 8], "heatmap": "softmax", "noise_mm": 2.0}
@@ -112,7 +114,7 @@ def test_pictures_are_searched_in_their_plane():
 def expected_passes(model: ModelBundle, volume: Volume, shifts: np.ndarray) -> torch.Tensor:
     """What each pass finds, in voxels and array order, one call a crop."""
     settings = settings_of(model.card.network)
-    networks = load_detector(model, "cpu")._search.networks
+    networks = load_detector(model, "cpu")._searches[0].networks
     scaled = (volume.voxels - float(volume.voxels.min()))[None]
     scales = scale_images(scaled.astype(np.uint8), settings.pooling, 3)
     one = torch.tensor([0])
@@ -161,7 +163,7 @@ def test_coarse_scales_are_called_once_for_all_passes():
 
         return hook
 
-    for index, network in enumerate(detector._search.networks):
+    for index, network in enumerate(detector._searches[0].networks):
         network.output.register_forward_hook(count(index))
     detector.detect(noise())
     assert crops == [1, 2, 2 * 50]
@@ -211,7 +213,9 @@ def test_softmax_heatmaps_know_whether_a_landmark_is_there(last_scale):
     """Channels of -20 everywhere leave all to "nowhere", those of 20 nothing, at the most doubtful scale."""
     model = bundle(inference={"passes": 3, "last_scale": last_scale})
     detector = load_detector(model, "cpu")
-    for network, biases in zip(detector._search.networks, ([20.0, 20.0], [20.0, -20.0], [20.0, 20.0]), strict=True):
+    for network, biases in zip(
+        detector._searches[0].networks, ([20.0, 20.0], [20.0, -20.0], [20.0, 20.0]), strict=True
+    ):
         torch.nn.init.zeros_(network.output.weight)
         network.output.bias.data = torch.tensor(biases, dtype=network.dtype)
     shown, absent = detector.detect(noise()).landmarks
@@ -247,7 +251,7 @@ def test_progress_rises_and_names_the_scale():
 def test_a_cancelled_search_ends_before_the_next_call():
     model = bundle()
     settings = settings_of(model.card.network)
-    search = LocNetSearch(load_detector(model, "cpu")._search.networks, settings, MultiscaleLocNetInference())
+    search = LocNetSearch(load_detector(model, "cpu")._searches[0].networks, settings, MultiscaleLocNetInference())
     scales = scale_images(bytes_over_the_window().voxels[None], settings.pooling, 3)
     asked = []
     calls = []
@@ -276,11 +280,11 @@ def test_batch_normalisation_is_folded_into_the_networks():
     detector = load_detector(model, "cpu")
     image = torch.rand(1, 1, 16, 16, 16)
     with torch.inference_mode():
-        for one, found in zip(trained.eval(), detector._search.networks, strict=True):
+        for one, found in zip(trained.eval(), detector._searches[0].networks, strict=True):
             expected = one(image)
             channels = found(image.to(found.dtype)).float()
             torch.testing.assert_close(channels, expected, rtol=0.05, atol=0.05 * expected.abs().max().item())
-    assert not any("normalisation" in name for name in detector._search.networks.state_dict())
+    assert not any("normalisation" in name for name in detector._searches[0].networks.state_dict())
 
 
 def test_normalisation_without_its_convolution_is_refused():
@@ -309,3 +313,33 @@ def test_impossible_settings_are_refused(inference, problem):
 def test_a_prior_needs_a_shape_model():
     with pytest.raises(LandmarkDetectionError, match="it has no shape model"):
         load_detector(bundle(inference={"prior_rounds": 1}), "cpu")
+
+
+def test_members_look_for_themselves_and_are_taken_together():
+    volume = Volume(np.random.default_rng(0).random((24, 28, 32)).astype(np.float32), np.eye(4))
+    members = [bundle(inference={"passes": 0}, seed=seed) for seed in range(3)]
+    alone = [load_detector(member, "cpu").detect(volume) for member in members]
+    told = []
+    both = load_detector(with_members(members[0], members[1:]), "cpu").detect(
+        volume, progress=lambda done, _text: told.append(done)
+    )
+    for index, mark in enumerate(both.landmarks):
+        positions = np.array([one.landmarks[index].position_ras for one in alone])
+        np.testing.assert_allclose(mark.position_ras, positions.mean(0), atol=1e-3)
+        np.testing.assert_allclose(mark.covariance_ras, np.cov(positions.T), atol=1e-3)
+    assert told == sorted(told), "progress goes on from member to member"
+
+
+def test_a_training_starts_from_the_first_member():
+    first, second = bundle(seed=0), bundle(seed=1)
+    networks = settings_of(NETWORK).networks(3, 2)
+    start_from(networks, with_members(first, [second]))
+    for name, tensor in networks.state_dict().items():
+        torch.testing.assert_close(tensor, first.tensors[name])
+
+
+def test_a_member_that_lacks_weights_is_refused():
+    first, second = bundle(seed=0), bundle(seed=1)
+    second.tensors.pop(next(iter(second.tensors)))
+    with pytest.raises(LandmarkDetectionError, match="do not fit its card"):
+        load_detector(with_members(first, [second]), "cpu")

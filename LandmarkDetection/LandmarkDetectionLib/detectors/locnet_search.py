@@ -74,6 +74,14 @@ class Sightings:
         return np.einsum("pni,pnj->nij", offsets, offsets) / max(len(offsets) - 1, 1)
 
 
+def together(sightings: Sequence[Sightings]) -> Sightings:
+    """What several searches of one image find: all their passes, and their means of all else."""
+    if len(sightings) == 1:
+        return sightings[0]
+    path, logits = (np.mean([getattr(one, name) for one in sightings], 0) for name in ("path", "presence_logits"))
+    return Sightings(np.concatenate([one.passes for one in sightings]), path, logits, None)
+
+
 class LocNetSearch:
     """The networks of all scales, ready to find landmarks.
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
@@ -15,9 +18,20 @@ from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .ellipse_outline import EllipseOutline
 from .grid import Grid
 from .locnet_scales import MultiscaleLocNetSettings, scale_images
-from .locnet_search import LocNetSearch, MultiscaleLocNetInference, Sightings
-from .weights import loaded_network, without_normalisation
+from .locnet_search import LocNetSearch, MultiscaleLocNetInference, Sightings, together
+from .weights import TEMPLATE, loaded_network, without_normalisation
 from .windowed_image import windowed_bytes
+
+_MEMBER = re.compile(r"member\.(\d+)\.(.+)")
+"""Names of the tensors of the members after the first, whose own names are those of its network."""
+
+
+def with_members(bundle: ModelBundle, others: Sequence[ModelBundle]) -> ModelBundle:
+    """A bundle whose first member is its own network, and the others those of bundles of the same card but for them."""
+    tensors = dict(bundle.tensors)
+    for number, other in enumerate(others, 1):
+        tensors |= {f"member.{number}.{name}": tensor for name, tensor in other.tensors.items() if name != TEMPLATE}
+    return dataclasses.replace(bundle, tensors=tensors)
 
 
 class MultiscaleLocNetDetector(Detector):
@@ -25,7 +39,8 @@ class MultiscaleLocNetDetector(Detector):
 
     With a single scale, the paper's baseline, it is the heatmaps' centre of mass, and their spread. The coarser scales
     are not noisy, so that all passes reuse what they found [Ma 2020, sections 2 and 3]. The paper knows no absent
-    landmarks; with softmax heatmaps, one is present as far as the most doubtful scale sees it.
+    landmarks; with softmax heatmaps, one is present as far as the most doubtful scale sees it. A bundle may hold more
+    members than one, networks that were trained apart: all look for themselves, and their passes are taken together.
     """
 
     inference_settings = MultiscaleLocNetInference
@@ -38,18 +53,20 @@ class MultiscaleLocNetDetector(Detector):
         if inference.prior_rounds and bundle.card.shape_model is None:
             message = f"{where}: it has no shape model to weigh what it sees by; set prior_rounds to 0."
             raise LandmarkDetectionError(message)
-        weights = without_normalisation(bundle)
         architecture = dataclasses.replace(settings, is_normalised=False)
-        self._outline = settings.outline(bundle.card)
+        self._settings, self._outline = settings, settings.outline(bundle.card)
         points = settings.outline_points or len(bundle.card.landmarks)
-        networks = loaded_network(
-            weights,
-            lambda: architecture.networks(bundle.card.dimension, points),
-            prefix="",
-            device=device,
-            memory_format=torch.channels_last if bundle.card.dimension == 2 else torch.channels_last_3d,
-        )
-        self._search = LocNetSearch(networks, settings, inference, bundle.card.shape_model)
+        members = [
+            loaded_network(
+                without_normalisation(member),
+                lambda: architecture.networks(bundle.card.dimension, points),
+                prefix="",
+                device=device,
+                memory_format=torch.channels_last if bundle.card.dimension == 2 else torch.channels_last_3d,
+            )
+            for member in _members(bundle)
+        ]
+        self._searches = [LocNetSearch(member, settings, inference, bundle.card.shape_model) for member in members]
 
     def _locate(
         self,
@@ -61,24 +78,41 @@ class MultiscaleLocNetDetector(Detector):
         grid = Grid.of(canonical)
         progress(0.0, "Averaging voxels")
         voxels, window = windowed_bytes(canonical)
-        scales = scale_images(voxels[None], self._search.settings.pooling, grid.dimension, window)
-        found = self._search.run(
-            [scale.to(self.device) for scale in scales],
-            grid.spacing_mm[: grid.dimension][::-1],
-            generator,
-            progress=progress,
-            cancelled=cancelled,
+        scales = scale_images(voxels[None], self._settings.pooling, grid.dimension, window)
+        on_device = [scale.to(self.device) for scale in scales]
+        count = len(self._searches)
+        found = together(
+            [
+                search.run(
+                    on_device,
+                    grid.spacing_mm[: grid.dimension][::-1],
+                    generator,
+                    progress=lambda done, text, number=number: progress((number + done) / count, text),
+                    cancelled=cancelled,
+                )
+                for number, search in enumerate(self._searches)
+            ]
         )
         if self._outline is not None:
             found = _landmarks_of(self._outline, found)
         path_mm = grid.frame_from_voxels(found.path)
-        knows_nowhere = self._search.settings.heatmap == "softmax"
+        knows_nowhere = self._settings.heatmap == "softmax"
         return Located(
             path_mm[-1],
             grid.frame_covariances(found.covariances),
             path_mm,
             found.presence_logits.min(0) if knows_nowhere else None,
         )
+
+
+def _members(bundle: ModelBundle) -> list[ModelBundle]:
+    """Each member's tensors, under the names of its network."""
+    members: dict[int, dict[str, Tensor]] = {0: {}}
+    for name, tensor in bundle.tensors.items():
+        found = _MEMBER.fullmatch(name)
+        number, own_name = (int(found[1]), found[2]) if found else (0, name)
+        members.setdefault(number, {})[own_name] = tensor
+    return [dataclasses.replace(bundle, tensors=members[number]) for number in sorted(members)]
 
 
 def _landmarks_of(outline: EllipseOutline, found: Sightings) -> Sightings:
