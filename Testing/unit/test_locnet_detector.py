@@ -12,7 +12,12 @@ from LandmarkDetectionLib.detectors.locnet_scales import (
     refined_sighting,
     scale_images,
 )
-from LandmarkDetectionLib.detectors.locnet_search import LocNetSearch, MultiscaleLocNetInference
+from LandmarkDetectionLib.detectors.locnet_search import (
+    LocNetSearch,
+    MultiscaleLocNetInference,
+    Sightings,
+    together,
+)
 from LandmarkDetectionLib.detectors.multiscale_locnet import with_members
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
@@ -326,8 +331,19 @@ def test_members_look_for_themselves_and_are_taken_together():
     for index, mark in enumerate(both.landmarks):
         positions = np.array([one.landmarks[index].position_ras for one in alone])
         np.testing.assert_allclose(mark.position_ras, positions.mean(0), atol=1e-3)
-        np.testing.assert_allclose(mark.covariance_ras, np.cov(positions.T), atol=1e-3)
     assert told == sorted(told), "progress goes on from member to member"
+
+
+def test_passes_of_members_scatter_as_those_of_one():
+    generator = np.random.default_rng(0)
+    here, there = (
+        Sightings(generator.normal(place, 1.0, (40, 2, 3)), np.full((3, 2, 3), place), np.zeros((3, 2)), None)
+        for place in (0.0, 9.0)
+    )
+    both = together([here, there])
+    np.testing.assert_allclose(both.passes.mean((0, 1)), 4.5, atol=0.2)
+    np.testing.assert_allclose(both.path, 4.5)
+    np.testing.assert_allclose(both.covariances, (here.covariances + there.covariances) / 2, rtol=0.02)
 
 
 def test_a_training_starts_from_the_first_member():

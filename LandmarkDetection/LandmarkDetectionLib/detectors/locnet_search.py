@@ -75,11 +75,18 @@ class Sightings:
 
 
 def together(sightings: Sequence[Sightings]) -> Sightings:
-    """What several searches of one image find: all their passes, and their means of all else."""
+    """The means of what several searches of one image find.
+
+    The passes of each are moved onto the mean of all, so that they scatter as they do where one searches alone, which
+    is what a calibration knows.
+    """
     if len(sightings) == 1:
         return sightings[0]
     path, logits = (np.mean([getattr(one, name) for one in sightings], 0) for name in ("path", "presence_logits"))
-    return Sightings(np.concatenate([one.passes for one in sightings]), path, logits, None)
+    middle = np.mean([one.passes.mean(0) for one in sightings], 0)
+    passes = np.concatenate([one.passes - one.passes.mean(0) + middle for one in sightings])
+    spreads = None if sightings[0].spreads is None else np.mean([one.spreads for one in sightings], 0)
+    return Sightings(passes, path, logits, spreads)
 
 
 class LocNetSearch:
