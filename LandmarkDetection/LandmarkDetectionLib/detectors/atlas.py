@@ -40,7 +40,7 @@ class AtlasDetector(Detector):
     """The geometric median of where the atlases' landmarks come to lie; their spread about it is its covariance.
 
     Each atlas is registered for itself [the usual pipeline: Iglesias and Sabuncu 2015], so that half of them may go
-    astray. That needs no training, half a minute for ten of them, and runs on the processor whatever the device. A
+    astray. That needs no training, about a second for each of them, and runs on the processor whatever the device. A
     landmark is present as far as it lies inside the image.
     """
 
