@@ -18,7 +18,7 @@ _FIRST_STEP_MM, _LAST_STEP_MM = 2.0, 0.01
 _FEWEST_VOXELS = 12
 """Along the shortest side of an image so coarse that it is still registered."""
 _MOST_SAMPLES = 5_000
-"""Voxels from which the mutual information is estimated; four times as many take thrice as long and carry no better."""
+"""Voxels from which the mutual information is estimated; four times as many take thrice as long."""
 _ATTEMPTS_AN_ITERATION = 4
 _MARGIN_MM = 25.0
 """Around an atlas's landmarks, what the bending must fit: there is enough to see, and the rest cannot distract it."""
