@@ -2,8 +2,10 @@
 
     python Testing/benchmarks/record_training.py METHOD DATASET [--preset quick] [--config FILE] [--split validation]
     python Testing/benchmarks/record_training.py METHOD DATASET --folds 5
+    python Testing/benchmarks/record_training.py METHOD DATASET --fold 1/3 --seed 1 [--option rule=A]
 
-With folds, every case of train and validation is measured by a model that has not seen it.
+With folds, every case of train and validation is measured by a model that has not seen it; with one fold there is no
+other model, and the cases held out are measured alone. Options change how a model detects: it is not trained again.
 A training that was interrupted goes on where it stopped when the command is given again, and a bundle that is there is
 not trained again: to measure it on another split takes minutes. One that fails adds no row.
 """
@@ -15,15 +17,17 @@ import datetime
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from case_errors import CASE_ERRORS, add_case_errors, errors_of_report
 from measuring import in_fresh_process, most_resident_mb
 from training_results import RESULTS, Key, TrainingResult, add_result, read_results, sdr_text
 
+from LandmarkDetectionLib.commands.arguments import key_and_value
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.atomic import whole_file
@@ -34,15 +38,31 @@ from LandmarkDetectionLib.training.folders import fold_files, work_folder
 from LandmarkDetectionLib.training.log_files import CHECKPOINT_FILE, LOG_FILE, read_progress
 from LandmarkDetectionLib.training.registry import METHODS
 
+if TYPE_CHECKING:
+    from LandmarkDetectionLib.training.folds import Fold
+
 # What only training and evaluation need is imported there: the process whose memory is measured imports this file too.
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TRAININGS = REPOSITORY / "trainings"
+_SEED_OF_FOLDS = 0
+"""The cases are divided alike whatever the seed of a training."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be trained and measured."""
+    """What is to be trained and measured.
+
+    Attributes:
+        method, data: to train with, and folder or packed file to train on.
+        dataset: as the data call themselves.
+        split: measured on.
+        preset, config, seed: of the training.
+        folder: for bundles and reports.
+        folds: how many; None for no cross-validation.
+        fold: which of how many is trained alone, if one is.
+        options: of the detector, in place of the card's.
+    """
 
     method: str
     data: Path
@@ -53,11 +73,18 @@ class Plan:
     seed: int
     folder: Path
     folds: int | None = None
+    fold: tuple[int, int] | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def training_recipe(self) -> str:
+        """The preset, and what changes it."""
+        return self.preset if self.config is None else f"{self.preset} + {self.config.stem}"
 
     @property
     def recipe(self) -> str:
-        """The preset, and what changes it."""
-        return self.preset if self.config is None else f"{self.preset} + {self.config.stem}"
+        """That of the training, and what is changed for detection."""
+        return ", ".join([self.training_recipe, *(f"{name}={value}" for name, value in self.options.items())])
 
     @property
     def key(self) -> Key:
@@ -67,7 +94,9 @@ class Plan:
     @property
     def bundle(self) -> Path:
         """Where the model is, or will be; whatever it is measured on."""
-        name = f"{self.dataset}-{self.method}-{self.recipe}-seed{self.seed}".lower()
+        name = f"{self.dataset}-{self.method}-{self.training_recipe}-seed{self.seed}".lower()
+        if self.fold is not None:
+            name += f"-{self.split}"
         return self.folder / "-".join("".join(c if c.isascii() and c.isalnum() else " " for c in name).split())
 
     @property
@@ -82,9 +111,27 @@ class Plan:
 
         return report_of_folds(self.bundle)
 
+    @property
+    def report_folder(self) -> Path:
+        """Where the report lies that the row is made of."""
+        if self.folds is not None:
+            return self.fold_report.parent
+        measured = [self.split.replace(" ", "-"), *(f"{name}={value}" for name, value in self.options.items())]
+        return self.bundle.with_name(".".join([self.bundle.name, *measured]))
+
+    @property
+    def cases(self) -> Fold | None:
+        """Those of the fold that is trained alone, if one is."""
+        from LandmarkDetectionLib.training.cross_validation import folds_of
+
+        if self.fold is None:
+            return None
+        number, count = self.fold
+        return folds_of(Dataset.load(self.data), count, _SEED_OF_FOLDS)[number - 1]
+
 
 def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
-    """Train, measure, add the row; None if it is there.
+    """Train, measure, add the row, and the errors of its cases beside it; None if it is there.
 
     Raises:
         LandmarkDetectionError: if the training or a detection fails.
@@ -108,10 +155,11 @@ def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
         mean_position_mm=round(report["mean_position_baseline"]["mre_mm"], 4),
         moved_mean_shape_mm=round(report["translated_mean_shape_oracle"]["mre_mm"], 4),
         seconds=round(overall["seconds_per_case"], 3),
-        peak_mb=round(in_fresh_process(peak_of_detection_mb, plan.bundle, plan.data)),
+        peak_mb=round(in_fresh_process(peak_of_detection_mb, plan.bundle, plan.data, plan.options)),
         weights_mb=round((plan.bundle / WEIGHTS_FILE).stat().st_size / 1e6, 2),
         **began,
     )
+    add_case_errors(plan.key, errors_of_report(plan.report_folder), results.with_name(CASE_ERRORS.name))
     add_result(result, results)
     return result
 
@@ -127,6 +175,7 @@ def _train(plan: Plan) -> dict[str, str]:
     if not finished.exists():
         from LandmarkDetectionLib.training.run import train
 
+        fold = plan.cases
         train(
             plan.data,
             plan.method,
@@ -136,6 +185,7 @@ def _train(plan: Plan) -> dict[str, str]:
             config=plan.config,
             resume=True,
             folds=plan.folds,
+            parts=None if fold is None else (fold.training, fold.choosing),
             seed=plan.seed,
         )
     return json.loads(note.read_text(encoding="utf-8"))
@@ -145,9 +195,11 @@ def _measure(plan: Plan) -> dict[str, Any]:
     from LandmarkDetectionLib.evaluation.evaluate import evaluate_model
     from LandmarkDetectionLib.evaluation.report import format_summary
 
-    detector = load_detector(load_bundle(plan.bundle), "cpu")
-    output = plan.bundle.with_name(f"{plan.bundle.name}.{plan.split}")
-    report = evaluate_model(Dataset.load(plan.data), plan.split, detector, output)
+    detector = load_detector(load_bundle(plan.bundle), "cpu", plan.options)
+    dataset, fold = Dataset.load(plan.data), plan.cases
+    if fold is not None:
+        dataset = replace(dataset, splits={"train": fold.training, plan.split: fold.held_out})
+    report = evaluate_model(dataset, plan.split, detector, plan.report_folder)
     print(format_summary(report))
     return report
 
@@ -159,10 +211,10 @@ def _minutes(plan: Plan) -> float:
     return sum(read_progress(log.parent).minutes for log in logs)
 
 
-def peak_of_detection_mb(bundle: Path, data: Path) -> float:
+def peak_of_detection_mb(bundle: Path, data: Path, options: Mapping[str, str]) -> float:
     """Most memory of a process that detects in the first case of a dataset, and does nothing else."""
     volume = Dataset.load(data).cases[0].read_volume()
-    load_detector(load_bundle(bundle), "cpu").detect(volume)
+    load_detector(load_bundle(bundle), "cpu", options).detect(volume)
     return most_resident_mb()
 
 
@@ -189,21 +241,49 @@ def planned(arguments: Sequence[str] | None = None) -> Plan:
     )
     measured = parser.add_mutually_exclusive_group()
     measured.add_argument("--split", default="test", help="to measure on (default: test)")
-    measured.add_argument("--folds", type=int, metavar="K", help="measure by cross-validation instead")
+    measured.add_argument("--folds", type=int, metavar="N", help="measure by cross-validation instead")
+    measured.add_argument("--fold", type=one_of_folds, metavar="K/N", help="train and measure on this fold alone")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--option", type=key_and_value, action="append", default=[], metavar="KEY=VALUE", help="of the detector"
+    )
     parser.add_argument("--output", type=Path, default=TRAININGS, metavar="FOLDER", help="for bundles and reports")
     asked = parser.parse_args(arguments)
+    if asked.option and asked.folds is not None:
+        parser.error("the detections of a cross-validation are those of its training: leave out --option or --folds")
     return Plan(
         method=asked.method,
         data=asked.dataset,
         dataset=Dataset.load(asked.dataset).name,
-        split=asked.split if asked.folds is None else f"{asked.folds} folds",
+        split=_split_of(asked),
         preset=asked.preset,
         config=asked.config,
         seed=asked.seed,
         folder=asked.output,
         folds=asked.folds,
+        fold=asked.fold,
+        options=dict(asked.option),
     )
+
+
+def one_of_folds(text: str) -> tuple[int, int]:
+    """Which fold of how many, from "1/3".
+
+    Raises:
+        argparse.ArgumentTypeError: if there is no such fold.
+    """
+    number, _, count = text.partition("/")
+    if not (number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count)):
+        message = f'"{text}" is not a fold such as 1/3, the first of three'
+        raise argparse.ArgumentTypeError(message)
+    return int(number), int(count)
+
+
+def _split_of(asked: argparse.Namespace) -> str:
+    """What a row calls the cases that it is measured on."""
+    if asked.fold is not None:
+        return "fold {} of {}".format(*asked.fold)
+    return asked.split if asked.folds is None else f"{asked.folds} folds"
 
 
 def main() -> int:

@@ -24,8 +24,8 @@ class TrainingResult:
 
     Attributes:
         method, dataset: by name.
-        split: measured on; "5 folds" where every case was held out once.
-        recipe: the preset, and the name of the configuration that changes it, if any.
+        split: measured on; "5 folds" where every case was held out once, "fold 1 of 3" where those of one fold were.
+        recipe: the preset, the name of the configuration that changes it, if any, and what was changed for detection.
         seed: of the training.
         minutes: of training, reading excluded, on so many `cores`.
         cases, points: measured.
@@ -90,7 +90,7 @@ def read_results(file: Path = RESULTS) -> list[TrainingResult]:
 
 def add_result(result: TrainingResult, file: Path = RESULTS) -> None:
     """Add a row, in place of an older one of the same training; whoever else adds one meanwhile loses nothing."""
-    with _alone_in(file.parent):
+    with alone_in(file.parent):
         results = {one.key: one for one in [*read_results(file), result]}
         with whole_file(file) as path, path.open("w", newline="", encoding="utf-8") as rows:
             writer = csv.DictWriter(rows, _FIELDS, lineterminator="\n")
@@ -99,7 +99,8 @@ def add_result(result: TrainingResult, file: Path = RESULTS) -> None:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[None]:
+    """No other process is within this at the same time for the same folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

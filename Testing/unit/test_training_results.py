@@ -8,12 +8,16 @@ from typing import NamedTuple
 
 import pytest
 from blob_dataset import write_blob_dataset, write_recipe
+from case_errors import add_case_errors, read_case_errors
 from pin_on_brain import PIN_ON_BRAIN
 from record_training import Plan, planned, record
 from results_table import tables
 from training_results import TrainingResult, add_result, read_results
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.files.dataset import Dataset
+from LandmarkDetectionLib.models.bundle import load_bundle
+from LandmarkDetectionLib.training.cross_validation import folds_of
 
 
 def plan(folder: Path, **changes: object) -> Plan:
@@ -44,6 +48,19 @@ def test_newer_row_takes_the_place_of_that_of_the_same_training(tmp_path):
     for mre_mm in (1.5, 1.4):
         add_result(dataclasses.replace(PIN_ON_BRAIN, mre_mm=mre_mm), tmp_path / "results.csv")
     assert [result.mre_mm for result in read_results(tmp_path / "results.csv")] == [1.4]
+
+
+def test_errors_of_cases_are_read_as_they_were_written(tmp_path):
+    file = tmp_path / "case_errors.csv"
+    written = {
+        PIN_ON_BRAIN.key: {"one": 1.5, "x=2,y": 0.25},
+        ("cascade", "a, b", "fold 1 of 3", "quick", 1): {"q": 3.0},
+    }
+    add_case_errors(PIN_ON_BRAIN.key, {"an older one": 7.0}, file)
+    for key, errors_mm in written.items():
+        add_case_errors(key, errors_mm, file)
+    assert read_case_errors(file) == written
+    assert read_case_errors(tmp_path / "nothing.csv") == {}
 
 
 class Recorded(NamedTuple):
@@ -90,6 +107,40 @@ def test_model_is_trained_once_whatever_it_is_measured_on(recorded):
     assert (bundle / "model.json").stat().st_mtime_ns < report.stat().st_mtime_ns
 
 
+@pytest.fixture(scope="module")
+def fold_alone(tmp_path_factory) -> tuple[Path, list[TrainingResult]]:
+    """One fold, detected with two rules."""
+    folder = tmp_path_factory.mktemp("fold")
+    write_blob_dataset(folder / "blobs")
+    asked = {"split": "fold 2 of 3", "fold": (2, 3), "seed": 5}
+    plans = [plan(folder, **asked), plan(folder, **asked, options={"rule": "A"})]
+    return folder, [record(one, folder / "results.csv") for one in plans]
+
+
+def test_one_fold_is_one_training_measured_on_what_it_holds_out(fold_alone):
+    folder, (result, _) = fold_alone
+    fold = folds_of(Dataset.load(folder / "blobs"), 3, seed=0)[1]
+    bundles = [path.parent for path in (folder / "trainings").rglob("model.json")]
+    assert [bundle.name for bundle in bundles] == ["three-blobs-pin-quick-three-steps-seed5-fold-2-of-3"]
+    training = load_bundle(bundles[0]).card.training
+    assert training.cases == len(fold.training)
+    assert f"the {len(fold.choosing)} validation cases that chose" in training.notes
+    errors_mm = read_case_errors(folder / "case_errors.csv")[result.key]
+    assert set(errors_mm) == set(fold.held_out)
+    assert result.key == ("pin", "three blobs", "fold 2 of 3", "quick + three-steps", 5)
+    assert result.cases == len(fold.held_out)
+    assert result.mre_mm == pytest.approx(sum(errors_mm.values()) / len(errors_mm), abs=1e-3)
+
+
+def test_what_changes_detection_alone_is_another_row_of_the_same_training(fold_alone):
+    folder, results = fold_alone
+    assert [result.recipe for result in results] == ["quick + three-steps", "quick + three-steps, rule=A"]
+    assert results[0].mre_mm != results[1].mre_mm
+    assert results[0].minutes == results[1].minutes
+    assert len(list((folder / "trainings").rglob("metrics.csv"))) == 1
+    assert len(read_case_errors(folder / "case_errors.csv")) == len(read_results(folder / "results.csv")) == 2
+
+
 def test_training_that_fails_adds_no_row(tmp_path):
     blobs = write_blob_dataset(tmp_path / "blobs")
     (blobs / "volumes" / "case9.nii.gz").unlink()
@@ -104,6 +155,17 @@ def test_command_line_names_the_dataset_as_it_calls_itself(tmp_path):
     found = planned(["pin", str(blobs), "--preset", "standard", "--seed", "2"])
     assert found.key == ("pin", "three blobs", "test", "standard", 2)
     assert found.bundle.name == "three-blobs-pin-standard-seed2"
+    found = planned(["pin", str(blobs), "--fold", "1/3", "--seed", "1", "--option", "rule=A"])
+    assert found.key == ("pin", "three blobs", "fold 1 of 3", "quick, rule=A", 1)
+    assert (found.fold, found.folds) == ((1, 3), None)
+
+
+@pytest.mark.parametrize(
+    "asked", [["--fold", "4/3"], ["--fold", "0/3"], ["--fold", "1"], ["--folds", "3", "--option", "rule=A"]]
+)
+def test_command_line_refuses_what_cannot_be_measured(tmp_path, asked):
+    with pytest.raises(SystemExit):
+        planned(["pin", str(write_blob_dataset(tmp_path / "blobs")), *asked])
 
 
 def test_table_shows_the_best_training_first_and_the_baselines_last():

@@ -64,6 +64,17 @@ def folds_begun(folder: Path) -> int | None:
     return len(read_plan(folder).folds) if (folder / _PLAN_FILE).exists() else None
 
 
+def folds_of(dataset: Dataset, count: int, seed: int) -> tuple[Fold, ...]:
+    """The train and validation cases of a dataset in folds, of which as many choose the weights as its own splits say.
+
+    Raises:
+        LandmarkDetectionError: as `assign_folds`, or if the dataset lacks one of these splits.
+    """
+    training, validation = (dataset.split(split) for split in ("train", "validation"))
+    subjects = {case.name: case.subject for case in [*training, *validation]}
+    return assign_folds(subjects, count, len(validation) / max(len(subjects), 1), seed)
+
+
 def plan_folds(dataset: Dataset, count: int, folder: Path, seed: int) -> FoldPlan:
     """Divide the cases, and keep the division in the folder of the training.
 
@@ -76,9 +87,7 @@ def plan_folds(dataset: Dataset, count: int, folder: Path, seed: int) -> FoldPla
     Raises:
         LandmarkDetectionError: if the cases are too few, or the folder holds other folds.
     """
-    training, validation = (dataset.split(split) for split in ("train", "validation"))
-    subjects = {case.name: case.subject for case in [*training, *validation]}
-    plan = FoldPlan(seed, assign_folds(subjects, count, len(validation) / max(len(subjects), 1), seed))
+    plan = FoldPlan(seed, folds_of(dataset, count, seed))
     file = folder / _PLAN_FILE
     if file.exists() and read_plan(folder) != plan:
         message = f"{file} divides the cases otherwise; train without --resume, or choose another output."

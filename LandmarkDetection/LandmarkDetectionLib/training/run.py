@@ -55,6 +55,7 @@ def train(
     resume: bool = False,
     init_from: Path | str | None = None,
     folds: int | None = None,
+    parts: tuple[Sequence[str], Sequence[str]] | None = None,
     seed: int = 0,
 ) -> ModelCard:
     """Train a model on the train split of a dataset, choosing the best weights on its validation split.
@@ -72,6 +73,7 @@ def train(
         resume: go on with an interrupted training of the same output.
         init_from: bundle of the same method and landmarks whose weights to start from.
         folds: how many; None for no cross-validation, or for that of the training to go on with.
+        parts: names of the cases that train and of those that choose the weights, in place of the dataset's splits.
         seed: of all randomness.
 
     Returns:
@@ -91,6 +93,7 @@ def train(
         resume=resume,
         init_from=None if init_from is None else str(init_from),
         seed=seed,
+        parts=parts,
     )
     if not resume:
         _check_is_free(request)
@@ -119,7 +122,6 @@ class TrainingRequest:
     init_from: str | None
     seed: int
     parts: tuple[Sequence[str], Sequence[str]] | None = None
-    """Names of the cases that train and of those that choose the weights, in place of the dataset's splits."""
 
     @property
     def work_folder(self) -> Path:
