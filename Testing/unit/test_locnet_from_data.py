@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from blob_dataset import COUNTS, LABELS, RECIPE, blob_case, write_blob_dataset
 
 from LandmarkDetectionLib.detectors.registry import load_detector
@@ -82,3 +83,26 @@ def test_one_landmark_has_no_others_to_be_weighed_by(tmp_path):
     card = train(dataset, "multiscale-locnet", tmp_path / "model", preset="quick", config=config, device="cpu")
     assert card.shape_model is None
     load_detector(load_bundle(tmp_path / "model"), "cpu").detect(blob_case(100)[0])
+
+
+def test_scales_trained_in_turn_know_nothing_of_the_finer_ones(tmp_path):
+    """The coarse scale's weights are those of a training of that scale alone, whatever is learned after it."""
+    dataset = write_blob_dataset(tmp_path / "dataset", dimension=2)
+    optimisation = {**CONFIGURATION["optimisation"], "steps": 6, "validate_every": 6}
+    changes = {"optimisation": optimisation, "method": {"is_end_to_end": False}}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({**CONFIGURATION, **changes}))
+    card = train(dataset, "multiscale-locnet", tmp_path / "model", preset="quick", config=config, device="cpu")
+    assert card.network["pooling"] == [2, 1]
+    logs = (tmp_path / "model.training").rglob("metrics.csv")
+    assert sorted(log.parent.name for log in logs) == ["1", "2"]
+    kept = {
+        scales: torch.load(tmp_path / "model.training" / scales / "best.ckpt", weights_only=True)["state_dict"]
+        for scales in ("1", "2")
+    }
+    weights = [name for name in kept["1"] if name.endswith(("weight", "bias"))]
+    assert {name.split(".")[1] for name in weights} == {"0"}
+    for name in weights:
+        assert torch.equal(kept["1"][name], kept["2"][name]), name
+    stored = load_bundle(tmp_path / "model").tensors
+    assert {name.split(".")[0] for name in stored} == {"0", "1"}

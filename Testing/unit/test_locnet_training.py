@@ -118,11 +118,12 @@ def samples(case_pool: CasePool, **changes) -> LocNetSamples:
     )
 
 
-def learner(case_pool: CasePool, **changes) -> MultiscaleLocNetLearner:
+def learner(case_pool: CasePool, *, is_end_to_end: bool = True, **changes) -> MultiscaleLocNetLearner:
     torch.manual_seed(0)
     networks = SETTINGS.networks(case_pool.dimension, len(LABELS))
     drawn = samples(case_pool, **changes)
-    return MultiscaleLocNetLearner(None, SETTINGS, networks, drawn, MultiscaleLocNetTraining())
+    choices = MultiscaleLocNetTraining(is_end_to_end=is_end_to_end)
+    return MultiscaleLocNetLearner(None, SETTINGS, networks, drawn, choices)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
@@ -200,6 +201,14 @@ def test_interchangeable_ends_may_be_found_either_way():
     swapped = dataclasses.replace(batch, truths=batch.truths.flip(1), is_shown=batch.is_shown.flip(1))
     taught = learner(case_pool)
     torch.testing.assert_close(taught.loss(batch, 0.5), taught.loss(swapped, 0.5))
+
+
+def test_the_last_scale_alone_counts_in_its_turn():
+    """Its loss is that at the end of an end-to-end training, when the coarsest counts no more."""
+    case_pool = pool(3)
+    together, in_turn = (learner(case_pool, is_end_to_end=chosen) for chosen in (True, False))
+    batch = next(iter(together.samples))
+    torch.testing.assert_close(in_turn.loss(batch, 0.0), together.loss(batch, 1.0))
 
 
 @pytest.mark.parametrize("dimension", [2, 3])

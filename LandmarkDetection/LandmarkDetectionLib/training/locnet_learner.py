@@ -45,12 +45,17 @@ class MultiscaleLocNetLearner:
     def loss(self, batch: LocNetBatch, done: float) -> Tensor:
         """Losses in mm^2, weighted by scale; interchangeable ends in the order that fits better."""
         sightings = self._sightings(batch)
-        choices = self._choices
-        weights = scale_weights(done, len(sightings), middle_peak=choices.middle_peak, least=choices.least_weight)
+        weights = self._weights(done, len(sightings))
         # Positions need more than the eight bits of autocast.
         with torch.autocast(batch.truths.device.type, enabled=False):
             losses = [weight * self._loss_mm2(batch, one) for weight, one in zip(weights, sightings, strict=True)]
         return torch.stack(losses).sum(0).amin(1).mean()
+
+    def _weights(self, done: float, scales: int) -> tuple[float, ...]:
+        choices = self._choices
+        if not choices.is_end_to_end:
+            return (0.0,) * (scales - 1) + (1.0,)
+        return scale_weights(done, scales, middle_peak=choices.middle_peak, least=choices.least_weight)
 
     def bundle(self) -> ModelBundle:
         """The model as it is now."""

@@ -21,12 +21,15 @@ class MultiscaleLocNetTraining:
             seen in the same time; 0 for all, as published.
         cross_entropy_mm2: weight of the cross-entropy of softmax heatmaps against the squared error in mm^2. The paper
             has no such term, nor do rectified heatmaps; it teaches the heatmaps to be narrow, and "nowhere".
+        is_end_to_end: whether all scales learn together. If not, they learn one after the other, each from what those
+            before it find, and share steps and minutes: the paper's "multi-step" alternative.
     """
 
     middle_peak: float = 0.5
     least_weight: float = 0.0
     followed: int = 0
     cross_entropy_mm2: float = 20.0
+    is_end_to_end: bool = True
 
     def __post_init__(self) -> None:
         for name in ("middle_peak", "least_weight", "followed"):

@@ -1,4 +1,4 @@
-"""Training the multi-scale Loc-Net, all scales together [Ma 2020]."""
+"""Training the multi-scale Loc-Net, all scales together or one after the other [Ma 2020]."""
 
 from __future__ import annotations
 
@@ -35,17 +35,46 @@ _EXPLAINED_VARIANCE = 0.999
 
 
 def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
-    """Train the networks of all scales together."""
-    card, choices, optimisation = _with_crop_size(job.card), job.recipe.method, job.recipe.optimisation
-    settings = parse_record(MultiscaleLocNetSettings, card.network, "network settings")
+    """Train the networks of all scales."""
+    card = _with_crop_size(job.card)
+    settings = _settings(card)
     pool = CasePool(
         job.cases,
         job.augmenter,
         labels=card.labels,
         interchangeable=card.interchangeable,
-        size=optimisation.pool_size,
+        size=job.recipe.optimisation.pool_size,
         seed=job.seed,
     )
+    card = _with_shape_model(card, pool)
+    networks = _networks(job, settings)
+    if job.recipe.method.is_end_to_end:
+        learner = _learner(job, card, networks, pool)
+        error_mm = fit(job, learner)
+        return TrainedModel(card, learner.tensors(), error_mm)
+    return _trained_in_turn(job, card, networks, pool)
+
+
+def _trained_in_turn(job: TrainingJob, card: ModelCard, networks: nn.ModuleList, pool: CasePool) -> TrainedModel:
+    """Train one scale after the other; those before it are as they are, and the model ends with it until then."""
+    optimisation, pooling = job.recipe.optimisation, _settings(card).pooling
+    share = dataclasses.replace(
+        optimisation,
+        minutes=optimisation.minutes / len(pooling),
+        steps=max(1, optimisation.steps // len(pooling)),
+        validate_every=max(1, optimisation.validate_every // len(pooling)),
+    )
+    for scales in range(1, len(pooling) + 1):
+        so_far = dataclasses.replace(card, network={**card.network, "pooling": list(pooling[:scales])})
+        learner = _learner(job, so_far, networks[:scales], pool)
+        error_mm = fit(job, learner, optimisation=share, folder=job.folder / str(scales))
+        learner.network.requires_grad_(False)
+    return TrainedModel(card, learner.tensors(), error_mm)
+
+
+def _learner(job: TrainingJob, card: ModelCard, networks: nn.ModuleList, pool: CasePool) -> MultiscaleLocNetLearner:
+    """Of the scales that a card names."""
+    settings, choices, optimisation = _settings(card), job.recipe.method, job.recipe.optimisation
     samples = LocNetSamples(
         pool,
         settings,
@@ -55,10 +84,11 @@ def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
         seed=job.seed,
         outline=settings.outline(card),
     )
-    card = _with_shape_model(card, pool)
-    learner = MultiscaleLocNetLearner(card, settings, _networks(job, settings), samples, choices)
-    error_mm = fit(job, learner)
-    return TrainedModel(card, learner.tensors(), error_mm)
+    return MultiscaleLocNetLearner(card, settings, networks, samples, choices)
+
+
+def _settings(card: ModelCard) -> MultiscaleLocNetSettings:
+    return parse_record(MultiscaleLocNetSettings, card.network, "network settings")
 
 
 def _with_crop_size(card: ModelCard) -> ModelCard:
