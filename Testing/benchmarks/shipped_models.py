@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from LandmarkDetectionLib.detectors.multiscale_locnet import with_members
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.evaluation.evaluate import evaluate_model
 from LandmarkDetectionLib.evaluation.report import format_summary
@@ -39,6 +40,7 @@ from LandmarkDetectionLib.standard_definitions import (
     FETAL_HEAD_PLANES,
 )
 from LandmarkDetectionLib.training.cross_report import report_of_folds
+from LandmarkDetectionLib.training.folders import fold_bundle, work_folder
 from LandmarkDetectionLib.training.run import train
 
 RECIPES = Path(__file__).with_name("recipes")
@@ -58,6 +60,7 @@ class ShippedModel:
         method: of the training.
         folds: that calibrate it.
         is_cross_validated: whether the folds count before the test split, which has too few cases.
+        has_folds_as_members: whether the networks of the folds look along with the final one.
     """
 
     planes: tuple[PlaneDefinition, ...] = ()
@@ -66,12 +69,13 @@ class ShippedModel:
     method: str = "pin"
     folds: int | None = None
     is_cross_validated: bool = False
+    has_folds_as_members: bool = False
 
 
 SHIPPED = {
     "brain-t1": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS, "Samples/brain-t1.nii.gz", "multiscale-locnet", 3),
     "brain-t1-pin": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS),
-    "ceph-19": ShippedModel((), CEPHALOGRAM_MEASUREMENTS, None, "multiscale-locnet", 3),
+    "ceph-19": ShippedModel((), CEPHALOGRAM_MEASUREMENTS, None, "multiscale-locnet", 3, has_folds_as_members=True),
     "fetal-head-2d": ShippedModel(
         (), FETAL_HEAD_2D_MEASUREMENTS, "Samples/fetal-head-2d.nii.gz", "multiscale-locnet", 3
     ),
@@ -97,6 +101,9 @@ def train_shipped(name: str, data: Path, output: Path) -> None:
 def release(name: str, data: Path, trained: Path) -> None:
     """Measure a trained bundle on the test split and put it, with all accuracies, among the bundled models."""
     bundle = load_bundle(trained)
+    if SHIPPED[name].has_folds_as_members:
+        folds = [load_bundle(fold_bundle(work_folder(trained), number)) for number in range(1, SHIPPED[name].folds + 1)]
+        bundle = with_members(bundle, folds)
     bundle = dataclasses.replace(bundle, card=_described(name, bundle.card))
     dataset = Dataset.load(data)
     with tempfile.TemporaryDirectory() as folder:
