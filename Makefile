@@ -1,9 +1,10 @@
-# make demo | test | lint | bench | benchmark-accuracy | screenshots | clean      each creates .venv and installs what it needs
+# make demo | test | lint | bench | benchmark-accuracy | findings | screenshots | clean
+# Each creates .venv and installs what it needs.
 #
 #   make PYTHON=python3.12 ...                                        another interpreter (3.11 or newer)
 #   make TORCH_INDEX=https://download.pytorch.org/whl/cpu ...         another source of torch, here without CUDA
 #   make SLICER_SOURCE=../Slicer test                                 GUI tests also with Slicer's own Python classes
-#   make DATA=../data benchmark-accuracy                              public data in another folder than ../shared/data
+#   make DATA=../data benchmark-accuracy findings                     public data in another folder than ../shared/data
 
 PYTHON ?= python3
 TORCH_INDEX ?=
@@ -12,7 +13,7 @@ DATA ?= ../shared/data
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --constraint constraints.txt $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test lint bench benchmark-accuracy screenshots clean
+.PHONY: demo test lint bench benchmark-accuracy findings screenshots clean
 
 demo: .venv/detection-installed
 	$(BIN)/landmark-detection demo
@@ -30,6 +31,10 @@ bench: .venv/everything-installed
 # For hours: trains and measures what Testing/benchmarks/results.csv lacks of the benchmark, and writes its page anew.
 benchmark-accuracy: .venv/everything-installed
 	$(BIN)/python Testing/benchmarks/accuracy_benchmark.py "$(DATA)"
+
+# For hours: trains and measures what that file lacks of the papers' findings, and writes their page anew.
+findings: .venv/everything-installed
+	$(BIN)/python Testing/benchmarks/findings.py "$(DATA)"
 
 # Pictures of the running modules for the documentation, which takes minutes; they change with every change of a panel.
 screenshots: .venv/everything-installed

@@ -10,14 +10,14 @@ without that folder at once, it writes benchmark.md and its short form in the RE
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark_page import page, short_table, with_table
-from training_results import Key, TrainingResult, read_results
+from recording import all_recorded
+from training_results import Key, TrainingResult, read_results, recipe_name
 
 from LandmarkDetectionLib.files.atomic import whole_file
 
@@ -40,8 +40,7 @@ class Run:
     def key(self) -> Key:
         """Of its row in results.csv."""
         split = "test" if self.folds is None else f"{self.folds} folds"
-        recipe = PRESET if self.config is None else f"{PRESET} + {self.config.stem}"
-        return self.method, self.dataset, split, recipe, 0
+        return self.method, self.dataset, split, recipe_name(PRESET, self.config), 0
 
     def arguments(self, data: Path) -> list[str]:
         """Those of record_training.py, with the folder that holds the datasets."""
@@ -81,11 +80,9 @@ def main() -> int:
     parser.add_argument("data", metavar="DATA", type=Path, nargs="?", help="folder of the folders brain, spine, ...")
     data = parser.parse_args().data
     runs = [] if data is None else missing_runs(read_results())
-    # Each in a process of its own, so that one that fails stops no other.
-    script = [sys.executable, str(HERE / "record_training.py")]
-    codes = [subprocess.run([*script, *run.arguments(data)], check=False).returncode for run in runs]
+    is_complete = all_recorded(run.arguments(data) for run in runs)
     write_page(read_results())
-    return 1 if any(codes) else 0
+    return 0 if is_complete else 1
 
 
 if __name__ == "__main__":

@@ -25,7 +25,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 from case_errors import CASE_ERRORS, add_case_errors, errors_of_report
 from measuring import in_fresh_process, most_resident_mb
-from training_results import RESULTS, Key, TrainingResult, add_result, read_results, sdr_text
+from training_results import (
+    RESULTS,
+    Key,
+    TrainingResult,
+    add_result,
+    fold_name,
+    read_results,
+    recipe_name,
+    sdr_text,
+)
 
 from LandmarkDetectionLib.commands.arguments import key_and_value
 from LandmarkDetectionLib.detectors.registry import load_detector
@@ -79,12 +88,12 @@ class Plan:
     @property
     def training_recipe(self) -> str:
         """The preset, and what changes it."""
-        return self.preset if self.config is None else f"{self.preset} + {self.config.stem}"
+        return recipe_name(self.preset, self.config)
 
     @property
     def recipe(self) -> str:
         """That of the training, and what is changed for detection."""
-        return ", ".join([self.training_recipe, *(f"{name}={value}" for name, value in self.options.items())])
+        return recipe_name(self.preset, self.config, self.options)
 
     @property
     def key(self) -> Key:
@@ -282,7 +291,7 @@ def one_of_folds(text: str) -> tuple[int, int]:
 def _split_of(asked: argparse.Namespace) -> str:
     """What a row calls the cases that it is measured on."""
     if asked.fold is not None:
-        return "fold {} of {}".format(*asked.fold)
+        return fold_name(*asked.fold)
     return asked.split if asked.folds is None else f"{asked.folds} folds"
 
 

@@ -75,6 +75,17 @@ _FIELDS = {
 }
 
 
+def recipe_name(preset: str, config: Path | None = None, options: Mapping[str, str] | None = None) -> str:
+    """What a row calls the preset, the configuration that changes it, and what was changed for detection."""
+    training = preset if config is None else f"{preset} + {config.stem}"
+    return ", ".join([training, *(f"{name}={value}" for name, value in (options or {}).items())])
+
+
+def fold_name(number: int, count: int) -> str:
+    """What a row calls the cases that one fold held out."""
+    return f"fold {number} of {count}"
+
+
 def sdr_text(shares: Mapping[str, float]) -> str:
     """Success detection rates by threshold in one cell."""
     return ";".join(f"{limit}={share:.4f}" for limit, share in shares.items())
