@@ -190,9 +190,11 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
             self.removeObserver(self._parameter_node, vtk.vtkCommand.ModifiedEvent, self._on_parameters_changed)
 
     def _on_parameters_changed(self, _caller: vtk.vtkObject, _event: str) -> None:
-        chosen = self._parameter_node.landmarks
-        if chosen is not None and chosen is not self.shown.node:
+        chosen, left = self._parameter_node.landmarks, self.shown.node
+        if chosen is not None and chosen is not left:
             chosen.SetDisplayVisibility(True)
+            if left is not None and volume_node_of(left) is volume_node_of(chosen) is not None:
+                left.SetDisplayVisibility(False)  # lest the points of both lie on top of each other
         self._show_parameters()
 
     def _show_parameters(self) -> None:
@@ -252,8 +254,6 @@ class LandmarkDetectionWidget(ScriptedLoadableModuleWidget, VTKObservationMixin)
         current = self._parameter_node.landmarks
         replaced = current if current is not None and is_untouched_detection(current, volume_node, card.name) else None
         landmarks = self.logic.show(detection, volume, volume_node, card, replaced)
-        if current is not None and current is not landmarks and volume_node_of(current) is volume_node:
-            current.SetDisplayVisibility(False)  # lest the points of both lie on top of each other
         self._parameter_node.landmarks = landmarks
         self._show_landmarks(landmarks)
 

@@ -151,7 +151,11 @@ class PlanesSection:
 
     def _on_show_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The plane could not be shown.")):
-            show_plane(self._plane(self._definition), self._ui.sliceViewSelector.currentNode())
+            view = self._ui.sliceViewSelector.currentNode()
+            if view is None:
+                message = _("There is no slice view: choose one first.")
+                raise LandmarkDetectionError(message)
+            show_plane(self._plane(self._definition), view)
 
     def _on_add_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The plane could not be added.")):

@@ -25,7 +25,7 @@ class ReviewSection:
     def __init__(self, ui: Any, shown: ShownLandmarks) -> None:
         self._ui = ui
         self._shown = shown
-        self._table = LandmarksSection(ui, shown, self.update)
+        self._table = LandmarksSection(ui, shown, self._on_row_changed)
         self._shortcuts = [
             self._button_with_key(ui.acceptButton, "A", lambda: shown.accept(self._table.row)),
             self._button_with_key(ui.resetButton, "R", lambda: shown.reset(self._table.row)),
@@ -65,6 +65,11 @@ class ReviewSection:
         shortcut.activated.connect(button.click)
         return shortcut
 
+    def _on_row_changed(self) -> None:
+        if self._shown.placing not in (None, self._table.row):
+            self._shown.give_up_placing()
+        self.update()
+
     def _mark_missing_or_place(self) -> None:
         row = self._table.row
         if row == self._shown.placing:
@@ -97,7 +102,7 @@ class ReviewSection:
         landmarks = self._shown.landmarks
         if self._shown.placing is not None:
             label = landmarks[self._shown.placing].label
-            return _("Click in a view where {label} is; M or the right button gives up.").format(label=label)
+            return _("Click in a view to place {label}.").format(label=label)
         count = sum(landmark.is_reviewed for landmark in landmarks)
         return _("{count} of {all} reviewed").format(count=count, all=len(landmarks))
 

@@ -115,6 +115,7 @@ class ShownLandmarks(VTKObservationMixin):
 
     def place_by_click(self, index: int) -> None:
         """Have the next click in a view place a missing landmark; the views go where the detector takes it to be."""
+        self._end_placing()
         logic = slicer.modules.markups.logic()
         logic.JumpSlicesToLocation(*self.detection_in_world()[self.landmarks[index].label].position_ras, True)
         self.node.UnsetNthControlPointPosition(index)
@@ -128,15 +129,16 @@ class ShownLandmarks(VTKObservationMixin):
 
     def give_up_placing(self) -> None:
         """Wait for no click any more; the landmark stays missing."""
-        index = self.placing
         self._end_placing()
-        self.mark_missing(index)
+        self.refresh()
 
     def _end_placing(self) -> None:
         """Lest a click that is waited for no more place a point in a list that nobody sees."""
         if self.placing is None:
             return
-        self.placing = None
+        index, self.placing = self.placing, None
+        if self.node.GetNthControlPointPositionStatus(index) == self.node.PositionUndefined:
+            self.node.SetNthControlPointPositionMissing(index)
         interaction = _interaction()
         self.removeObserver(interaction, interaction.InteractionModeChangedEvent, self._on_interaction_mode_changed)
         if interaction.GetCurrentInteractionMode() == interaction.Place:

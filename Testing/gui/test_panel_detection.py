@@ -103,6 +103,7 @@ class TestDetect:
         assert second.GetDisplayVisibility()
         panel.ui.landmarksSelector.setCurrentNode(detected)
         assert detected.GetDisplayVisibility()
+        assert not second.GetDisplayVisibility()
 
     @pytest.mark.usefixtures("detected")
     def test_another_volume_gets_a_list_of_its_own(self, testbed, panel):

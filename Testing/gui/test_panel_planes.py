@@ -225,3 +225,10 @@ def test_a_volume_under_a_non_linear_transform_is_not_resliced(testbed, panel, h
     panel.ui.addPlaneImageButton.click()
     assert "head is under a non-linear transform: harden the transform first." in testbed.messages[0]
     assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
+
+
+def test_without_a_slice_view_it_says_so(testbed, panel, plane):
+    panel.ui.sliceViewSelector.setCurrentNode(None)
+    panel.ui.showPlaneButton.click()
+    assert "There is no slice view: choose one first." in testbed.messages[-1]
+    testbed.uncaught.clear()

@@ -137,15 +137,39 @@ def test_while_a_click_is_waited_for_the_panel_says_so_and_one_can_give_up(panel
     for give_up in (panel.ui.missingButton.click, interaction().SwitchToViewTransformMode):
         panel.ui.missingButton.click()
         assert panel.ui.missingButton.text == "Do not place"
-        assert panel.ui.reviewLabel.text.startswith(f"Click in a view where {panel.shown.landmarks[2].label} is;")
-        select(panel, 1)
-        assert panel.ui.missingButton.text == "Mark missing"
-        select(panel, 2)
+        assert panel.ui.reviewLabel.text == f"Click in a view to place {panel.shown.landmarks[2].label}."
         give_up()
         assert states(panel)[2] == "missing"
+        assert detected.GetNthControlPointPositionStatus(2) == detected.PositionMissing
         assert interaction().GetCurrentInteractionMode() == slicer.vtkMRMLInteractionNode.ViewTransform
         assert panel.ui.missingButton.text == "Place"
         assert panel.ui.reviewLabel.text == "1 of 4 reviewed"
+
+
+def test_another_row_ends_the_placing_and_its_key_is_for_that_row_again(panel, detected, red_view, head):
+    red_view.show_volume(head)
+    for row in (0, 2):
+        detected.SetNthControlPointPositionMissing(row)
+    select(panel, 2)
+    panel.ui.missingButton.click()
+    select(panel, 0)
+    assert interaction().GetCurrentInteractionMode() == slicer.vtkMRMLInteractionNode.ViewTransform
+    assert panel.ui.reviewLabel.text == "2 of 4 reviewed"
+    assert panel.ui.missingButton.text == "Place"
+    panel.ui.missingButton.click()
+    assert panel.ui.missingButton.text == "Do not place"
+    assert detected.GetNthControlPointPositionStatus(2) == detected.PositionMissing
+
+
+def test_while_a_click_is_waited_for_the_panel_can_be_as_narrow_as_before(testbed, panel, detected, red_view, head):
+    testbed.application.processEvents()
+    before = panel.ui.landmarksCollapsibleButton.minimumSizeHint().width()
+    red_view.show_volume(head)
+    detected.SetNthControlPointPositionMissing(2)
+    select(panel, 2)
+    panel.ui.missingButton.click()
+    testbed.application.processEvents()
+    assert panel.ui.landmarksCollapsibleButton.minimumSizeHint().width() <= before
 
 
 @pytest.mark.parametrize("leave", ["reset", "another list", "no list"])
