@@ -1,6 +1,6 @@
 """The papers' own findings, asked for again on data that we have, and one page about them.
 
-    python Testing/benchmarks/findings.py DATA [--claim NAME]
+    python Testing/benchmarks/findings.py DATA [--claim NAME] [--claim NAME]
     python Testing/benchmarks/findings.py
 
 Given the folder of the datasets, it trains and measures what results.csv does not hold yet, which takes hours; then, or
@@ -36,9 +36,10 @@ def main() -> int:
     """Run what is missing, one after the other, and write the page; 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", metavar="DATA", type=Path, nargs="?", help="folder of the folders brain and spine")
-    parser.add_argument("--claim", choices=[claim.name for claim in CLAIMS], help="run what this one lacks alone")
+    names = [claim.name for claim in CLAIMS]
+    parser.add_argument("--claim", choices=names, action="append", help="run what this one lacks alone, or several")
     asked = parser.parse_args()
-    claims = [claim for claim in CLAIMS if asked.claim in (None, claim.name)]
+    claims = [claim for claim in CLAIMS if asked.claim is None or claim.name in asked.claim]
     runs = [] if asked.data is None else missing_runs(claims, read_results())
     is_complete = all_recorded(run.arguments(asked.data) for run in runs)
     with whole_file(PAGE) as path:
