@@ -92,7 +92,8 @@ def test_scales_trained_in_turn_know_nothing_of_the_finer_ones(tmp_path):
     changes = {"optimisation": optimisation, "method": {"is_end_to_end": False}}
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**CONFIGURATION, **changes}))
-    card = train(dataset, "multiscale-locnet", tmp_path / "model", preset="quick", config=config, device="cpu")
+    asked = {"preset": "quick", "config": config, "device": "cpu"}
+    card = train(dataset, "multiscale-locnet", tmp_path / "model", **asked)
     assert card.network["pooling"] == [2, 1]
     logs = (tmp_path / "model.training").rglob("metrics.csv")
     assert sorted(log.parent.name for log in logs) == ["1", "2"]
@@ -100,9 +101,18 @@ def test_scales_trained_in_turn_know_nothing_of_the_finer_ones(tmp_path):
         scales: torch.load(tmp_path / "model.training" / scales / "best.ckpt", weights_only=True)["state_dict"]
         for scales in ("1", "2")
     }
-    weights = [name for name in kept["1"] if name.endswith(("weight", "bias"))]
+    weights = weights_of(kept["1"])
     assert {name.split(".")[1] for name in weights} == {"0"}
     for name in weights:
         assert torch.equal(kept["1"][name], kept["2"][name]), name
     stored = load_bundle(tmp_path / "model").tensors
     assert {name.split(".")[0] for name in stored} == {"0", "1"}
+    # One that goes on with nothing left to learn ends with the same weights.
+    shutil.rmtree(tmp_path / "model")
+    train(dataset, "multiscale-locnet", tmp_path / "model", **asked, resume=True)
+    again = load_bundle(tmp_path / "model").tensors
+    assert all(torch.equal(again[name], stored[name]) for name in weights_of(stored))
+
+
+def weights_of(tensors) -> list[str]:
+    return [name for name in tensors if name.endswith(("weight", "bias"))]
