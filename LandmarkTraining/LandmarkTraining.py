@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 import time
@@ -25,7 +26,7 @@ from LandmarkDetection import LandmarkDetectionLogic
 from LandmarkDetectionLib.command_client import CommandFailed, CommandProcess
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.dataset_division import TEST, divide_cases
-from LandmarkDetectionLib.files.dataset_writer import add_case
+from LandmarkDetectionLib.files.dataset_writer import OtherLandmarks
 from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.models.bundle import load_card
 from LandmarkDetectionLib.models.registry import MODELS_FOLDER_VARIABLE, find_model, import_model
@@ -35,13 +36,14 @@ from LandmarkDetectionLib.training_setup import TrainingSetup, suggested_name
 from LandmarkDetectionWidgets.packages import Packages
 from LandmarkDetectionWidgets.packages_row import PackagesRow
 from LandmarkTrainingWidgets.bundle_section import BundleSection
+from LandmarkTrainingWidgets.case_adding import add_nodes, add_scene, add_scene_asking, may_replace
 from LandmarkTrainingWidgets.case_section import CaseSection
 from LandmarkTrainingWidgets.dataset_section import DatasetSection
 from LandmarkTrainingWidgets.evaluation_section import EvaluationSection
 from LandmarkTrainingWidgets.model_section import ModelSection
-from LandmarkTrainingWidgets.parameters import LandmarkTrainingParameterNode, keep_setup, setup_of
-from LandmarkTrainingWidgets.scene_cases import case_of_nodes, is_volume_of, landmark_lists, likely_volume
-from LandmarkTrainingWidgets.training_section import TrainingSection
+from LandmarkTrainingWidgets.parameters import LandmarkTrainingParameterNode, keep_setup, setup_of, typed_path
+from LandmarkTrainingWidgets.scene_cases import likely_volume
+from LandmarkTrainingWidgets.training_section import TrainingSection, may_begin
 
 
 class LandmarkTraining(ScriptedLoadableModule):
@@ -71,7 +73,7 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         VTKObservationMixin.__init__(self)
         self._parameter_node: LandmarkTrainingParameterNode | None = None
         self._gui_tag: int | None = None
-        self._shown_landmarks: vtkMRMLMarkupsFiducialNode | None = None
+        self._shown_case: tuple[vtkMRMLMarkupsFiducialNode | None, vtkMRMLScalarVolumeNode | None] = (None, None)
 
     def setup(self) -> None:
         """Build the panel; called when the user first opens the module."""
@@ -117,7 +119,7 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_scene_start_close(self, _caller: vtk.vtkObject, _event: str) -> None:
         """A running training goes on: its data are not in the scene."""
         self._set_parameter_node(None)
-        self._shown_landmarks = None
+        self._shown_case = (None, None)
         self.case.show(None, None, "")
         self.training.forget_scene()
         self.evaluation.forget_scene()
@@ -154,7 +156,7 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if node is None or slicer.mrmlScene.IsImporting():
             return
         self._follow_landmarks()
-        self.dataset.show(node.dataset)
+        self.dataset.show(typed_path(node.dataset))
         self.case.show(node.landmarks, node.volume, self.dataset.adding_problem)
         setup, owner = self._setup(), node.parameterNode
         suggestion = "" if self.dataset.dataset is None else self._suggested_name()
@@ -168,14 +170,14 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             widget.setEnabled(is_free)
 
     def _follow_landmarks(self) -> None:
-        """Landmarks that were just chosen bring their volume with them."""
+        """Landmarks that were just chosen bring their volume; one that came with them, in a saved scene, stays."""
         node = self._parameter_node
-        if node.landmarks is self._shown_landmarks:
+        (landmarks, volume), self._shown_case = self._shown_case, (node.landmarks, node.volume)
+        if node.landmarks is landmarks or node.volume is not volume:
             return
-        self._shown_landmarks = node.landmarks
-        volume = None if node.landmarks is None else likely_volume(node.landmarks)
-        if volume is not None and (node.volume is None or is_volume_of(node.landmarks, volume)):
-            node.volume = volume
+        likely = None if node.landmarks is None else likely_volume(node.landmarks)
+        if likely is not None or landmarks is not None:
+            node.volume = likely
 
     def _setup(self) -> TrainingSetup:
         return setup_of(self._parameter_node, self._suggested_name())
@@ -222,7 +224,7 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def _on_train(self, resume: bool) -> None:
         with slicer.util.tryWithErrorDisplay(_("The training could not start.")):
             setup = self._setup()
-            if not resume and not _may_begin(setup):
+            if not resume and not may_begin(setup):
                 return
             self.packages.ensure()
             if not resume and setup.can_resume:
@@ -238,18 +240,26 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_add_case(self) -> None:
         node = self._parameter_node
+        landmarks, folder = node.landmarks, typed_path(node.dataset)
+        add = functools.partial(self.logic.add_reviewed_case, landmarks, folder, node.volume)
         with slicer.util.tryWithErrorDisplay(_("The case was not added."), waitCursor=True):
-            name = self.logic.add_reviewed_case(node.landmarks, node.dataset, node.volume)
+            try:
+                name = add(replace=False)
+            except OtherLandmarks as problem:
+                if not may_replace([str(problem)]):
+                    return
+                name = add()
             self._show_added([name])
-            self._prepare_fine_tuning(node.landmarks)
+            self._prepare_fine_tuning(landmarks)
 
     def _on_add_all_cases(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("Not every case was added."), waitCursor=True):
-            try:
-                self._show_added(self.logic.add_all_cases(self._parameter_node.dataset))
-            finally:
-                self.dataset.reload()
-                self._show_parameters()
+        with slicer.util.tryWithErrorDisplay(_("Not every case was added.")):
+            added = add_scene_asking(typed_path(self._parameter_node.dataset))
+            if added.names:
+                self._show_added(added.names)
+            if added.left_out:
+                title = _("Cases added: {count}. Left out:").format(count=len(added.names))
+                slicer.util.warningDisplay("\n\n".join([title, *added.left_out]))
 
     def _show_added(self, names: list[str]) -> None:
         self.dataset.reload()
@@ -280,38 +290,36 @@ class LandmarkTrainingLogic(ScriptedLoadableModuleLogic):
         landmarks_node: vtkMRMLMarkupsFiducialNode,
         folder: str | Path,
         volume_node: vtkMRMLScalarVolumeNode | None = None,
+        *,
+        replace: bool = True,
     ) -> str:
         """Add what a person has accepted, corrected, placed or marked missing in a volume to a dataset folder.
 
         Args:
             landmarks_node: the landmarks; those that nobody has decided about are left out.
             folder: of the dataset; made if it is not there.
-            volume_node: their volume; default: the one they were detected in or placed on.
+            volume_node: their volume; default: the one they were detected in, or that is likely theirs.
+            replace: whether landmarks that the dataset has of this volume may take other positions.
 
         Returns:
             The name of the case.
 
         Raises:
+            OtherLandmarks: if they would, and may not; nothing is changed.
             LandmarkDetectionError: if the volume is not known, nothing is reviewed, or the dataset does not take it.
         """
-        volume_node = volume_node or likely_volume(landmarks_node)
-        if volume_node is None:
-            message = _("{landmarks}: the volume of these landmarks is not known: choose it.")
-            raise LandmarkDetectionError(message.format(landmarks=landmarks_node.GetName()))
-        case = case_of_nodes(landmarks_node, volume_node)
-        return add_case(folder, case.volume, case.landmarks, case.definitions)
+        return add_nodes(landmarks_node, volume_node, folder, replace=replace)
 
     def add_all_cases(self, folder: str | Path) -> list[str]:
         """Add every list of landmarks of the scene whose volume is known; the names of the cases.
 
         Raises:
-            LandmarkDetectionError: if there is none, or one cannot be added; those before it are.
+            LandmarkDetectionError: if lists are left out, saying which and why; all others are added.
         """
-        known = [node for node in landmark_lists() if likely_volume(node) is not None]
-        if not known:
-            message = _("The volume of none of these landmarks is known: choose one list, and its volume, at a time.")
-            raise LandmarkDetectionError(message)
-        return [self.add_reviewed_case(node, folder) for node in known]
+        added = add_scene(folder, replace=True)
+        if added.left_out:
+            raise LandmarkDetectionError("\n".join(added.left_out))
+        return added.names
 
     def run(self, arguments: list[str]) -> str:
         """Run a command of `landmark-detection` in a child process to its end; what it printed.
@@ -327,17 +335,6 @@ class LandmarkTrainingLogic(ScriptedLoadableModuleLogic):
         if isinstance(result, CommandFailed):
             raise result.error
         return result.output
-
-
-def _may_begin(setup: TrainingSetup) -> bool:
-    """Whether nothing is lost by a new training, or the user agrees."""
-    if setup.can_resume:
-        question = _("A training of {name} stopped before its end. Forget what it has reached, and begin anew?")
-    elif setup.is_trained:
-        question = _("{name} is trained already. Train it anew, and replace it?")
-    else:
-        return True
-    return slicer.util.confirmOkCancelDisplay(question.format(name=setup.name))
 
 
 class LandmarkTrainingTest(ScriptedLoadableModuleTest):

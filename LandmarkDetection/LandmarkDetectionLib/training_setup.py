@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from .models.card import ModelCard
 from .models.registry import resources_folder, user_models_folder
 from .training.folders import fold_bundle, is_interrupted, work_folder
 
-_NAME = re.compile(r"[\w][\w.+-]*")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+_WINDOWS_NAMES = {"con", "prn", "aux", "nul"} | {
+    f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)
+}
+
+LONGEST_NAME = 64
+"""Letters of a model's name: what is made of it has to be a file's name on every system."""
 
 
 def trainings_folder() -> Path:
@@ -129,7 +136,11 @@ class TrainingSetup:
             initial: card of the model to start from, if one is named.
         """
         if not _NAME.fullmatch(self.name):
-            return "A model's name begins with a letter or digit, and holds letters, digits, - . + and _ only."
+            return "A model's name begins with a letter or digit, and holds small letters (a-z), digits and - only."
+        if len(self.name) > LONGEST_NAME:
+            return f"This name is too long for a model: give it at most {LONGEST_NAME} letters."
+        if self.name in _WINDOWS_NAMES:
+            return f'Windows allows no file of the name "{self.name}": choose another name.'
         if (resources_folder() / "Models" / self.name).exists():
             return f'A model that is shipped with the extension is named "{self.name}": choose another name.'
         if self.initial and initial is None:
@@ -145,9 +156,11 @@ class TrainingSetup:
 
 
 def suggested_name(dataset: Dataset, method: str, initial: str) -> str:
-    """A name for a new model."""
-    name = f"{initial}-tuned" if initial else f"{dataset.name}-{method}"
-    return re.sub(r"[^\w.+]+", "-", name).strip("-._+").lower()
+    """A name for a new model; letters lose their accents, and a long name of a dataset its end."""
+    start, end = (initial, "tuned") if initial else (dataset.name, method)
+    plain = unicodedata.normalize("NFKD", start).encode("ascii", "ignore").decode().lower()
+    short = re.sub(r"[^a-z0-9]+", "-", plain)[: LONGEST_NAME - len(end) - 1].strip("-")
+    return f"{short}-{end}" if short else end
 
 
 def _split_problem(dataset: Dataset) -> str:

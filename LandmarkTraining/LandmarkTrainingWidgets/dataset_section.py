@@ -36,6 +36,7 @@ class DatasetSection:
         self._check = CommandRunner(self._show_problems, self._show_check_failed)
         self.dataset: Dataset | None = None
         self.problem = ""
+        self._is_new = False
         ui.browseDatasetButton.clicked.connect(self._on_browse_clicked)
         ui.browsePackButton.clicked.connect(self._on_browse_pack_clicked)
         ui.checkButton.clicked.connect(self._on_check_clicked)
@@ -56,7 +57,7 @@ class DatasetSection:
         """Why no case can be added, as a sentence; empty if one can."""
         if self.dataset is not None and self.dataset.path.is_file():
             return _("A packed file takes no cases: add them to the folder it was made from, and pack that again.")
-        return "" if self._path and (self.dataset is not None or is_new(Path(self._path))) else self.problem
+        return "" if self.dataset is not None or self._is_new else self.problem
 
     def reload(self) -> None:
         """Read the dataset again, and check it if that was wanted before."""
@@ -68,16 +69,17 @@ class DatasetSection:
         self._check.stop()
 
     def _read(self) -> None:
-        self.dataset, self.problem = None, ""
-        if not self._path:
-            self.problem = _("Choose the folder of a dataset, or name a new one and add cases to it.")
-        elif is_new(Path(self._path)):
-            self.problem = _("This folder is new: the first case that you add will make it a dataset.")
-        else:
-            try:
+        self.dataset, self.problem, self._is_new = None, "", False
+        try:
+            if not self._path:
+                self.problem = _("Choose the folder of a dataset, or name a new one and add cases to it.")
+            elif is_new(Path(self._path)):
+                self._is_new = True
+                self.problem = _("This folder is new: the first case that you add will make it a dataset.")
+            else:
                 self.dataset = Dataset.load(self._path)
-            except LandmarkDetectionError as error:
-                self.problem = str(error)
+        except LandmarkDetectionError as error:
+            self.problem = str(error)
         self._ui.datasetLabel.setText(self.problem if self.dataset is None else _summary(self.dataset))
 
     def start_check(self) -> None:

@@ -54,7 +54,7 @@ def case_of_nodes(
     """
     all_landmarks = landmarks_from_node(landmarks_node)
     decided = {mark.label: mark.position_ras for mark in reviewed_landmarks_of(landmarks_node) if mark.is_reviewed}
-    if not any(position is not None for position in decided.values()):
+    if not is_reviewed(landmarks_node):
         message = f"{landmarks_node.GetName()}: no landmark is accepted or corrected yet: review it first."
         raise LandmarkDetectionError(message)
     volume, frame = _writable_volume(volume_node)
@@ -65,6 +65,12 @@ def case_of_nodes(
     return SceneCase(volume, LandmarkSet(positions, texts), definitions)
 
 
+def is_reviewed(landmarks_node: slicer.vtkMRMLMarkupsFiducialNode) -> bool:
+    """Whether a person has said of a landmark where it is."""
+    marks = reviewed_landmarks_of(landmarks_node)
+    return any(mark.is_reviewed and mark.position_ras is not None for mark in marks)
+
+
 def review_summary(landmarks_node: slicer.vtkMRMLMarkupsFiducialNode) -> tuple[Counter[LandmarkState], int]:
     """How many landmarks are in each state, and about how many nobody has decided."""
     landmarks = reviewed_landmarks_of(landmarks_node)
@@ -72,26 +78,22 @@ def review_summary(landmarks_node: slicer.vtkMRMLMarkupsFiducialNode) -> tuple[C
 
 
 def likely_volume(landmarks_node: slicer.vtkMRMLMarkupsFiducialNode) -> slicer.vtkMRMLScalarVolumeNode | None:
-    """The volume that landmarks were detected in or placed on, else the one of their name, else the only one."""
+    """The volume that landmarks were detected in, else the one of their name, the one they lie on, the only one.
+
+    Points hold the ID of the volume they were placed on. Read from a file, it may be that of another volume now: a
+    session calls its first one vtkMRMLScalarVolumeNode1, so the name is the better evidence.
+    """
     volumes = [node for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode") if not _is_label_map(node)]
+    detected_in = volume_node_of(landmarks_node)
+    count = landmarks_node.GetNumberOfControlPoints()
+    placed_on = {landmarks_node.GetNthControlPointAssociatedNodeID(index) for index in range(count)}
     rules = (
-        lambda node: is_volume_of(landmarks_node, node),
+        lambda node: node is detected_in,
         lambda node: node.GetName() == landmarks_node.GetName(),
+        lambda node: node.GetID() in placed_on,
         lambda _node: len(volumes) == 1,
     )
     return next((node for rule in rules for node in volumes if rule(node)), None)
-
-
-def is_volume_of(
-    landmarks_node: slicer.vtkMRMLMarkupsFiducialNode, volume_node: slicer.vtkMRMLScalarVolumeNode
-) -> bool:
-    """Whether landmarks were detected in a volume, or placed on it by hand."""
-    detected_in = volume_node_of(landmarks_node)
-    if detected_in is not None:
-        return detected_in is volume_node
-    count = landmarks_node.GetNumberOfControlPoints()
-    placed_on = {landmarks_node.GetNthControlPointAssociatedNodeID(index) for index in range(count)}
-    return volume_node.GetID() in placed_on
 
 
 def landmark_lists() -> list[slicer.vtkMRMLMarkupsFiducialNode]:

@@ -203,6 +203,17 @@ class TrainingSection:
         return ""
 
 
+def may_begin(setup: TrainingSetup) -> bool:
+    """Whether nothing is lost by a new training, or the user agrees."""
+    if setup.can_resume:
+        question = _("A training of {name} stopped before its end. Forget what it has reached, and begin anew?")
+    elif setup.is_trained:
+        question = _("{name} is trained already. Train it anew, and replace it?")
+    else:
+        return True
+    return slicer.util.confirmOkCancelDisplay(question.format(name=setup.name))
+
+
 def _progress_text(progress: TrainingProgress, part: TrainingPart) -> str:
     parts = [_("Training {number} of {count}").format(number=part.number, count=part.count)] if part.count > 1 else []
     parts.append(_("Step {step} of {steps}").format(step=progress.step, steps=progress.plan.steps))

@@ -13,7 +13,7 @@ from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.files.dataset_check import check_dataset
 from LandmarkDetectionLib.files.dataset_division import divide_cases
 from LandmarkDetectionLib.files.dataset_pack import write_pack
-from LandmarkDetectionLib.files.dataset_writer import add_case, case_name
+from LandmarkDetectionLib.files.dataset_writer import OtherLandmarks, add_case, case_name, is_new
 from LandmarkDetectionLib.landmarks import LandmarkDefinition, LandmarkSet
 from LandmarkDetectionLib.volume import Volume
 
@@ -234,3 +234,23 @@ class TestDivision:
     def test_what_is_divided_already_stays(self, tmp_path):
         with pytest.raises(LandmarkDetectionError, match="says already"):
             divide_cases(write_blob_dataset(tmp_path / "blobs"))
+
+
+def test_landmarks_take_other_positions_only_where_that_is_allowed(tmp_path):
+    volume, landmarks = blob_case(0)
+    bright = landmarks["bright"]
+    add_case(tmp_path / "new", volume, LandmarkSet({"bright": bright, "middle": None}))
+    before = files_below(tmp_path / "new")
+    add_case(tmp_path / "new", volume, LandmarkSet({"bright": bright, "middle": None}), replace=False)
+    assert files_below(tmp_path / "new") == before
+    for label, position in (("bright", bright + 1.0), ("bright", None), ("middle", bright)):
+        with pytest.raises(OtherLandmarks, match=f"with other positions of {label}: replace these"):
+            add_case(tmp_path / "new", volume, LandmarkSet({label: position}), replace=False)
+        assert files_below(tmp_path / "new") == before
+    add_case(tmp_path / "new", volume, LandmarkSet({"bright": bright + 1.0}))
+    np.testing.assert_allclose(case_of(tmp_path / "new", "case0").read_landmarks()["bright"], bright + 1.0, atol=1e-6)
+
+
+def test_a_path_no_system_takes_is_a_message(tmp_path):
+    with pytest.raises(LandmarkDetectionError, match=r"cannot be read .*too long"):
+        is_new(tmp_path / ("x" * 400))

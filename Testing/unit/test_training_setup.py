@@ -132,9 +132,16 @@ class TestProblem:
         assert setup.problem(dataset, None) == ""
         assert changed(setup, initial="tiny-brain").problem(dataset, initial) == ""
 
-    @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "a\n"])
+    @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "a b", "a\n", "x.training", "x.", "Köpfe"])
     def test_a_name_no_folder_should_have(self, setup, dataset, name):
         assert "begins with a letter" in changed(setup, name=name).problem(dataset, None)
+
+    @pytest.mark.parametrize("name", ["con", "nul", "com1"])
+    def test_a_name_windows_keeps_for_itself(self, setup, dataset, name):
+        assert "Windows allows no file" in changed(setup, name=name).problem(dataset, None)
+
+    def test_a_name_no_file_system_takes(self, setup, dataset):
+        assert "too long" in changed(setup, name="a" * 300).problem(dataset, None)
 
     def test_the_name_of_a_shipped_model(self, setup, dataset):
         shipped = list_models()[0].name
@@ -156,7 +163,14 @@ class TestProblem:
 
 @pytest.mark.parametrize(
     ("name", "initial", "suggestion"),
-    [("three blobs", "", "three-blobs-pin"), ("Köpfe (neu)", "", "köpfe-neu-pin"), ("x", "tiny", "tiny-tuned")],
+    [
+        ("three blobs", "", "three-blobs-pin"),
+        ("Köpfe (neu)", "", "kopfe-neu-pin"),
+        ("x", "tiny", "tiny-tuned"),
+        ("a_b.c", "", "a-b-c-pin"),
+        ("頭", "", "pin"),
+        ("long" * 99, "", "long" * 15 + "-pin"),
+    ],
 )
 def test_the_suggested_name_can_be_one(setup, dataset, name, initial, suggestion):
     found = suggested_name(dataclasses.replace(dataset, name=name), "pin", initial)

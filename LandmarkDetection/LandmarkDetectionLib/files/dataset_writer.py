@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import LandmarkDetectionError
+from ..geometry import FloatArray
 from ..landmarks import LandmarkDefinition, LandmarkSet
 from ..volume import Volume
 from .atomic import whole_file
@@ -26,8 +27,17 @@ _GEOMETRY_TOLERANCE_MM = 1e-3
 _SHEAR_TOLERANCE = 1e-4
 
 
+class OtherLandmarks(LandmarkDetectionError):
+    """The dataset has the case already, with landmarks that lie elsewhere."""
+
+
 def add_case(
-    folder: Path | str, volume: Volume, landmarks: LandmarkSet, definitions: Sequence[LandmarkDefinition] = ()
+    folder: Path | str,
+    volume: Volume,
+    landmarks: LandmarkSet,
+    definitions: Sequence[LandmarkDefinition] = (),
+    *,
+    replace: bool = True,
 ) -> str:
     """Add an image with its landmarks to a dataset folder, which is made if it is not there.
 
@@ -39,11 +49,13 @@ def add_case(
         volume: its name becomes the case's, with what no file name can hold replaced.
         landmarks: None where one is missing from the image; what nobody has looked for is not in it at all.
         definitions: of a new dataset's landmarks; default: those of `landmarks`.
+        replace: whether landmarks that the folder has already may take other positions.
 
     Returns:
         The name of the case.
 
     Raises:
+        OtherLandmarks: if they would, and may not; nothing is changed.
         LandmarkDetectionError: if the folder is no dataset folder or has another case of this name, if the image is in
             a split that is not for training, or the landmarks are not those of the dataset.
     """
@@ -63,6 +75,8 @@ def add_case(
         return name
     _check_is_for_training(dataset, name)
     before = LandmarkSet({}) if known.landmarks_path is None else known.read_landmarks()
+    if not replace:
+        _check_nothing_is_replaced(name, before, landmarks)
     write_markups(_merged(before, landmarks), known.landmarks_path or _markups_file(folder, name))
     return name
 
@@ -73,8 +87,16 @@ def case_name(text: str) -> str:
 
 
 def is_new(folder: Path) -> bool:
-    """Whether a folder holds nothing yet, so that the first case makes it a dataset."""
-    return not folder.exists() or (folder.is_dir() and all(entry.name.startswith(".") for entry in folder.iterdir()))
+    """Whether a folder holds nothing yet, so that the first case makes it a dataset.
+
+    Raises:
+        LandmarkDetectionError: if the system cannot look: the path is too long, or closed to the user.
+    """
+    try:
+        return not folder.exists() or (folder.is_dir() and all(one.name.startswith(".") for one in folder.iterdir()))
+    except OSError as error:
+        message = f"This folder cannot be read ({error.strerror or error}): choose another one."
+        raise LandmarkDetectionError(message) from error
 
 
 def has_perpendicular_axes(volume: Volume) -> bool:
@@ -180,6 +202,22 @@ def _check_is_for_training(dataset: Dataset, name: str) -> None:
             "is not replaced by what a model helped to find."
         )
         raise LandmarkDetectionError(message)
+
+
+def _check_nothing_is_replaced(name: str, before: LandmarkSet, landmarks: LandmarkSet) -> None:
+    replaced = [label for label in landmarks if label in before and not _agree(before[label], landmarks[label])]
+    if replaced:
+        message = (
+            f"{name} is in the dataset already, with other positions of {', '.join(replaced)}: replace these, or "
+            "rename the volume."
+        )
+        raise OtherLandmarks(message)
+
+
+def _agree(one: FloatArray | None, other: FloatArray | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return np.allclose(one, other, atol=_GEOMETRY_TOLERANCE_MM)
 
 
 def _markups_file(folder: Path, name: str) -> Path:

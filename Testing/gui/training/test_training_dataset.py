@@ -11,12 +11,13 @@ import vtk
 from tiny_detector import write_tiny_bundle
 from training_actions import choose, table_texts
 from training_datasets import write_spots
+from training_scene import add_nodes, case_of
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.files.dataset_check import check_dataset
 from LandmarkDetectionLib.files.dataset_pack import write_pack
-from LandmarkDetectionLib.mrml import add_landmarks, add_volume
+from LandmarkDetectionLib.mrml import add_landmarks
 from LandmarkDetectionLib.spots import SPOTS, spots_case
 
 
@@ -29,21 +30,6 @@ def own_spots(tmp_path):
 def check(testbed, panel):
     panel.ui.checkButton.click()
     testbed.wait_until(lambda: panel.ui.checkButton.text == "Check")
-
-
-def add_nodes(seed=30, name="", volume_name=""):
-    """A case in the scene, its landmarks placed by hand."""
-    volume, landmarks = spots_case(seed)
-    volume_node = add_volume(volume)
-    volume_node.SetName(volume_name or volume.name)
-    landmarks_node = add_landmarks(name or volume_node.GetName())
-    for label, position in landmarks.items():
-        landmarks_node.AddControlPointWorld(vtk.vtkVector3d(*position), label)
-    return volume_node, landmarks_node
-
-
-def case_of(folder, name):
-    return next(case for case in Dataset.load(folder).cases if case.name == name)
 
 
 class TestChoosing:
@@ -84,6 +70,30 @@ class TestChoosing:
         assert not panel.ui.divideButton.enabled
         assert "packed file" in panel.ui.divideButton.toolTip
         assert panel.dataset.adding_problem.startswith("A packed file takes no cases")
+
+    def test_a_path_may_be_typed_as_people_do(self, panel, spots, monkeypatch):
+        monkeypatch.setenv("HOME", str(spots.parent))
+        monkeypatch.setenv("USERPROFILE", str(spots.parent))
+        for typed in (f'"{spots}"', f"'{spots}'", f"  {spots} ", f"~/{spots.name}"):
+            panel.ui.datasetEdit.setText(typed)
+            assert panel.ui.datasetLabel.text.startswith("spots · 8 cases"), typed
+            assert panel.ui.trainButton.enabled
+            assert str(spots) in panel.training._setup.training_arguments(resume=False)
+
+    def test_a_path_that_is_too_long_is_a_sentence(self, panel):
+        panel.ui.datasetEdit.setText("x" * 400)
+        assert "too long" in panel.ui.datasetLabel.text
+        assert panel.ui.addCaseButton.toolTip == panel.ui.trainButton.toolTip == panel.ui.datasetLabel.text
+
+    def test_a_name_that_is_too_long_or_no_models_is_a_sentence(self, panel, spots):
+        panel.ui.datasetEdit.setText(str(spots))
+        panel.ui.nameEdit.setText("a" * 300)
+        assert "too long" in panel.ui.trainButton.toolTip
+        for name in ("x.training", "x."):
+            panel.ui.nameEdit.setText(name)
+            assert "begins with a letter" in panel.ui.trainButton.toolTip
+        panel.ui.nameEdit.setText("con")
+        assert "Windows" in panel.ui.trainButton.toolTip
 
 
 class TestCheck:
