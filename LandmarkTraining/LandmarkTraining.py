@@ -242,9 +242,10 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         node = self._parameter_node
         landmarks, folder = node.landmarks, typed_path(node.dataset)
         add = functools.partial(self.logic.add_reviewed_case, landmarks, folder, node.volume)
-        with slicer.util.tryWithErrorDisplay(_("The case was not added."), waitCursor=True):
+        with slicer.util.tryWithErrorDisplay(_("The case was not added.")):
             try:
-                name = add(replace=False)
+                with slicer.util.WaitCursor():
+                    name = add(replace=False)
             except OtherLandmarks as problem:
                 if not may_replace([str(problem)]):
                     return
