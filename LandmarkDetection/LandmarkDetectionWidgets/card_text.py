@@ -11,7 +11,7 @@ from LandmarkDetectionLib.models.card import ModelCard
 def card_line(card: ModelCard) -> str:
     """A model in one line: anatomy, modality, number of landmarks, accuracy."""
     parts = [card.anatomy, card.modality, _("{count} landmarks").format(count=len(card.landmarks))]
-    parts += [_("{error:.1f} mm mean error").format(error=accuracy.mre_mm) for accuracy in card.accuracy[:1]]
+    parts += [_("{error:.2f} mm mean error").format(error=accuracy.mre_mm) for accuracy in card.accuracy[:1]]
     return " · ".join(parts)
 
 
@@ -19,7 +19,7 @@ def card_details(card: ModelCard) -> str:
     """A model in a paragraph: what it is, how well it does and where it fails, on what it was trained."""
     lines = [card.description]
     for accuracy in card.accuracy:
-        text = _("{error:.1f} mm mean error ({median:.1f} mm median) on {cases} cases ({data})")
+        text = _("{error:.2f} mm mean error ({median:.2f} mm median) on {cases} cases ({data})")
         line = text.format(
             error=accuracy.mre_mm,
             median=accuracy.median_mm,
@@ -27,7 +27,7 @@ def card_details(card: ModelCard) -> str:
             data=accuracy.measured_on,
         )
         if accuracy.mean_position_mre_mm is not None:
-            line += _("; the mean position alone: {error:.1f} mm").format(error=accuracy.mean_position_mre_mm)
+            line += _("; the mean position alone: {error:.2f} mm").format(error=accuracy.mean_position_mre_mm)
         lines.append(line + ".")
     lines += [
         card.limitations,

@@ -87,7 +87,7 @@ def _listed(card: ModelCard) -> dict[str, Any]:
 
 
 def _row(card: ModelCard) -> list[str]:
-    accuracy = f"{card.accuracy[0].mre_mm:.1f} mm on {card.accuracy[0].dataset}" if card.accuracy else "not measured"
+    accuracy = f"{card.accuracy[0].mre_mm:.2f} mm on {card.accuracy[0].dataset}" if card.accuracy else "not measured"
     return [card.name, card.method, card.anatomy, card.modality, accuracy, _terms(card), str(len(card.landmarks))]
 
 
