@@ -69,7 +69,8 @@ def picture_of(chart: slicer.vtkMRMLPlotChartNode | None, width: int, height: in
         axes.set(title=chart.GetTitle(), xlabel=chart.GetXAxisTitle(), ylabel=chart.GetYAxisTitle())
         for index, (name, points) in enumerate(series_of(chart).items()):
             axes.plot(*zip(*points, strict=True), color=chart.GetNthPlotSeriesNode(index).GetColor(), label=name)
-        axes.legend(frameon=False)
+        if chart.GetLegendVisibility():
+            axes.legend(frameon=False)
     png = io.BytesIO()
     figure.savefig(png)
     return png.getvalue()
