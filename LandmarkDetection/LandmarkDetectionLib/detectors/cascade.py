@@ -17,6 +17,7 @@ from ..geometry import FloatArray
 from ..models.bundle import ModelBundle
 from ..models.record import FieldError, parse_record
 from ..networks.cascade import BLOCKS, SIDE_PATHS, DisplacementNetwork, HeatmapUNet
+from ..networks.layers import channels_last
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .boxes import cut_boxes, nearest_voxels, pad_for_boxes
@@ -118,10 +119,9 @@ class CascadeDetector(Detector):
         weights = without_normalisation(bundle)
         architecture = dataclasses.replace(self.settings, is_normalised=False)
         dimension, landmarks = bundle.card.dimension, len(bundle.card.landmarks)
-        channels_last = torch.channels_last if dimension == 2 else torch.channels_last_3d
 
         def load(build: Callable[[], Network], prefix: str) -> Network:
-            return loaded_network(weights, build, prefix, device, channels_last)
+            return loaded_network(weights, build, prefix, device, channels_last(dimension))
 
         self.coarse = load(lambda: architecture.coarse_network(dimension, landmarks), "coarse.")
         self.local = [

@@ -12,6 +12,7 @@ from ..errors import DetectionCancelled
 from ..geometry import FloatArray
 from ..models.bundle import ModelBundle
 from ..models.record import FieldError, parse_record
+from ..networks.layers import channels_last
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .boxes import nearest_voxels
@@ -72,7 +73,7 @@ class DRLDetector(Detector):
             lambda: self._settings.network(card.dimension, agents),
             prefix=NETWORK_PREFIX,
             device=device,
-            memory_format=torch.channels_last if card.dimension == 2 else torch.channels_last_3d,
+            memory_format=channels_last(card.dimension),
         )
 
     def _locate(

@@ -16,6 +16,7 @@ from ..models.bundle import ModelBundle
 from ..models.record import FieldError, parse_record
 from ..networks.global_to_local import GlobalNetwork, LocalNetwork, VotingNetwork
 from ..networks.grouping import grouped
+from ..networks.layers import channels_last
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .boxes import cut_boxes, nearest_voxels, pad_for_boxes
@@ -165,7 +166,7 @@ class GlobalToLocalDetector(Detector):
             lambda: build(dimension, len(self.card.landmarks), is_normalised=False),
             prefix="",
             device=self.device,
-            memory_format=torch.channels_last if dimension == 2 else torch.channels_last_3d,
+            memory_format=channels_last(dimension),
         )
 
     def _locate(

@@ -12,6 +12,7 @@ import torch
 from ..models.bundle import ModelBundle
 from ..models.record import FieldError, parse_record
 from ..networks.heatmap_regression import HeatmapRegression
+from ..networks.layers import channels_last
 from ..networks.locnet import LocNet
 from ..networks.scn import SpatialConfigurationNet
 from ..preprocessing import CanonicalVolume
@@ -118,7 +119,7 @@ class HeatmapUNetDetector(Detector):
             lambda: architecture.network(card.dimension, len(card.landmarks)),
             prefix="",
             device=device,
-            memory_format=torch.channels_last if card.dimension == 2 else torch.channels_last_3d,
+            memory_format=channels_last(card.dimension),
         )
 
     def _locate(

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..errors import LandmarkDetectionError
 from ..models.bundle import ModelBundle
 from ..models.record import parse_record
+from ..networks.layers import channels_last
 from ..preprocessing import CanonicalVolume
 from .base import CancelledCallback, Detector, Located, ProgressCallback
 from .ellipse_outline import EllipseOutline
@@ -62,7 +63,7 @@ class MultiscaleLocNetDetector(Detector):
                 lambda: architecture.networks(bundle.card.dimension, points),
                 prefix="",
                 device=device,
-                memory_format=torch.channels_last if bundle.card.dimension == 2 else torch.channels_last_3d,
+                memory_format=channels_last(bundle.card.dimension),
             )
             for member in _members(bundle)
         ]

@@ -48,3 +48,8 @@ def average_pooling(dimension: int) -> type[nn.AvgPool2d | nn.AvgPool3d]:
 def batch_normalisation(dimension: int) -> type[nn.BatchNorm2d | nn.BatchNorm3d]:
     """The batch normalisation of images with 2 or 3 axes."""
     return {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dimension]
+
+
+def channels_last(dimension: int) -> torch.memory_format:
+    """The memory format of images with 2 or 3 axes in which convolutions are fastest."""
+    return {2: torch.channels_last, 3: torch.channels_last_3d}[dimension]

@@ -14,6 +14,7 @@ from ..detectors.cascade import CascadeInference, CascadeNetworkSettings
 from ..geometry import FloatArray
 from ..models.record import FieldError, parse_record, record_to_json
 from ..networks.cascade import CascadeNetwork, initialise_cascade
+from ..networks.layers import channels_last
 from ..preprocessing import canonical_size_mm
 from ..volume import Volume
 from .cascade_learner import CascadeLearner
@@ -59,21 +60,14 @@ def train_cascade(job: TrainingJob) -> TrainedModel:
     """Train both stages."""
     settings, chosen, optimisation = _settings(job), job.recipe.method, job.recipe.optimisation
     card = dataclasses.replace(job.card, network=record_to_json(settings))
-    pool = CasePool(
-        job.cases,
-        job.augmenter,
-        labels=card.labels,
-        interchangeable=card.interchangeable,
-        size=optimisation.pool_size,
-        seed=job.seed,
-    )
+    pool = CasePool.of(job)
     torch.manual_seed(job.seed)
     coarse = settings.coarse_network(card.dimension, len(card.landmarks))
     network = CascadeNetwork(coarse, [settings.local_network(card.dimension) for _ in card.landmarks])
     initialise_cascade(network)
     if job.initial is not None:
         start_from(network, job.initial)
-    network = network.to(memory_format={2: torch.channels_last, 3: torch.channels_last_3d}[card.dimension])
+    network = network.to(memory_format=channels_last(card.dimension))
     samples = CascadeSamples(
         pool,
         settings,

@@ -14,6 +14,7 @@ from ..detectors.drl_walk import DRLNetworkSettings
 from ..detectors.several_estimates import spread
 from ..evaluation.baselines import mean_of_present
 from ..models.record import parse_record
+from ..networks.layers import channels_last
 from ..preprocessing import canonical_size_mm
 from .cases import TrainingCase
 from .drl_learner import DRLLearner
@@ -41,14 +42,7 @@ def train_drl(job: TrainingJob) -> TrainedModel:
     card, optimisation, choices = job.card, job.recipe.optimisation, job.recipe.method
     settings = parse_record(DRLNetworkSettings, card.network, "network settings")
     starts = _starts(job)
-    pool = CasePool(
-        job.cases,
-        job.augmenter,
-        labels=card.labels,
-        interchangeable=card.interchangeable,
-        size=optimisation.pool_size,
-        seed=job.seed,
-    )
+    pool = CasePool.of(job)
     samples = DRLSamples(
         pool,
         settings,
@@ -65,7 +59,7 @@ def train_drl(job: TrainingJob) -> TrainedModel:
     network = settings.network(card.dimension, len(card.landmarks))
     if job.initial is not None:
         start_from(network, job.initial, NETWORK_PREFIX)
-    network = network.to(memory_format=torch.channels_last if card.dimension == 2 else torch.channels_last_3d)
+    network = network.to(memory_format=channels_last(card.dimension))
     learner = DRLLearner(card, network, samples, starts, choices)
     error_mm = fit(job, learner)
     return TrainedModel(card, learner.tensors(), error_mm)

@@ -17,6 +17,7 @@ from ..models.bundle import ModelBundle
 from ..models.card import ModelCard
 from ..networks.global_to_local import Votes, VotingNetwork
 from ..networks.grouping import separated
+from ..networks.layers import channels_last
 from .global_to_local_loss import voting_loss
 from .global_to_local_samples import GlobalToLocalBatch, GlobalToLocalSamples
 from .initial_weights import start_from
@@ -56,8 +57,7 @@ class GlobalToLocalLearner:
         else:
             start_from(self._global, initial, GLOBAL_PREFIX)
             start_from(self._local, dataclasses.replace(initial, tensors=grouped_local_tensors(initial)))
-        memory_format = torch.channels_last if card.dimension == 2 else torch.channels_last_3d
-        self.network = nn.ModuleList([self._global, self._local]).to(memory_format=memory_format)
+        self.network = nn.ModuleList([self._global, self._local]).to(memory_format=channels_last(card.dimension))
 
     def _expect_landmarks_to_be_rare(self) -> None:
         for network in (self._global, self._local):

@@ -105,14 +105,7 @@ def train_global_to_local(job: TrainingJob) -> TrainedModel:
     """Train the global network and the local ones."""
     settings = parse_record(GlobalToLocalNetworkSettings, job.card.network, "network settings")
     optimisation, method = job.recipe.optimisation, job.recipe.method
-    pool = CasePool(
-        job.cases,
-        job.augmenter,
-        labels=job.card.labels,
-        interchangeable=job.card.interchangeable,
-        size=optimisation.pool_size,
-        seed=job.seed,
-    )
+    pool = CasePool.of(job)
     samples = GlobalToLocalSamples(
         pool,
         settings,

@@ -11,6 +11,7 @@ import torch
 from ..detectors.heatmap_regression import HeatmapInference, HeatmapUNetSettings, SCNSettings
 from ..models.record import FieldError, parse_record
 from ..networks.heatmap_regression import initialise_heatmaps
+from ..networks.layers import channels_last
 from .heatmap_learner import HeatmapLearner
 from .heatmap_samples import HeatmapSamples
 from .initial_weights import start_from
@@ -57,20 +58,13 @@ def train_scn(job: TrainingJob) -> TrainedModel:
 
 def _trained(job: TrainingJob, settings: HeatmapUNetSettings | SCNSettings, *, sigma_penalty: float) -> TrainedModel:
     card, optimisation = job.card, job.recipe.optimisation
-    pool = CasePool(
-        job.cases,
-        job.augmenter,
-        labels=card.labels,
-        interchangeable=card.interchangeable,
-        size=optimisation.pool_size,
-        seed=job.seed,
-    )
+    pool = CasePool.of(job)
     torch.manual_seed(job.seed)
     network = settings.network(card.dimension, len(card.landmarks))
     initialise_heatmaps(network)
     if job.initial is not None:
         start_from(network, job.initial)
-    network = network.to(memory_format=torch.channels_last if card.dimension == 2 else torch.channels_last_3d)
+    network = network.to(memory_format=channels_last(card.dimension))
     samples = HeatmapSamples(
         pool, batch_size=optimisation.batch_size, renew_every=optimisation.renew_every, seed=job.seed
     )

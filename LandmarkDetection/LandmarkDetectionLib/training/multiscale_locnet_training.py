@@ -15,6 +15,7 @@ from ..detectors.locnet_search import MultiscaleLocNetInference
 from ..errors import LandmarkDetectionError
 from ..models.card import ModelCard
 from ..models.record import parse_record
+from ..networks.layers import channels_last
 from ..networks.locnet import initialise_locnet
 from ..shape_model import ShapeModel
 from .cases import TrainingCase
@@ -38,14 +39,7 @@ def train_multiscale_locnet(job: TrainingJob) -> TrainedModel:
     """Train the networks of all scales."""
     card = _with_crop_size(job.card)
     settings = _settings(card)
-    pool = CasePool(
-        job.cases,
-        job.augmenter,
-        labels=card.labels,
-        interchangeable=card.interchangeable,
-        size=job.recipe.optimisation.pool_size,
-        seed=job.seed,
-    )
+    pool = CasePool.of(job)
     card = _with_shape_model(card, pool)
     networks = _networks(job, settings)
     if job.recipe.method.is_end_to_end:
@@ -118,7 +112,7 @@ def _networks(job: TrainingJob, settings: MultiscaleLocNetSettings) -> nn.Module
         initialise_locnet(network, settings.crop_size**job.card.dimension)
     if job.initial is not None:
         start_from(networks, job.initial)
-    return networks.to(memory_format=torch.channels_last if job.card.dimension == 2 else torch.channels_last_3d)
+    return networks.to(memory_format=channels_last(job.card.dimension))
 
 
 def spacing_mm(cases: Sequence[TrainingCase], network: Mapping[str, Any]) -> float:

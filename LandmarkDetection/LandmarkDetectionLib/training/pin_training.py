@@ -30,8 +30,7 @@ from .pin_samples import PINSamples
 
 def train_pin(job: TrainingJob) -> TrainedModel:
     """Train PIN-multiple."""
-    settings = _settings(job)
-    pool = _pool(job, settings)
+    pool = PatchPool.of(job, patch_size=_settings(job).patch_size)
     shape_model = _shape_model(job, pool)
     card = dataclasses.replace(job.card, shape_model=shape_model)
     part = NetworkPart(card, list(range(len(card.landmarks))), shape_model, job.folder)
@@ -41,8 +40,7 @@ def train_pin(job: TrainingJob) -> TrainedModel:
 
 def train_pin_single(job: TrainingJob) -> TrainedModel:
     """Train PIN-single: one network after the other, the time shared between them."""
-    settings = _settings(job)
-    pool = _pool(job, settings)
+    pool = PatchPool.of(job, patch_size=_settings(job).patch_size)
     optimisation = job.recipe.optimisation
     share = dataclasses.replace(
         optimisation,
@@ -64,18 +62,6 @@ def train_pin_single(job: TrainingJob) -> TrainedModel:
 
 def _settings(job: TrainingJob) -> PINNetworkSettings:
     return parse_record(PINNetworkSettings, job.card.network, "network settings")
-
-
-def _pool(job: TrainingJob, settings: PINNetworkSettings) -> PatchPool:
-    return PatchPool(
-        job.cases,
-        job.augmenter,
-        labels=job.card.labels,
-        interchangeable=job.card.interchangeable,
-        size=job.recipe.optimisation.pool_size,
-        patch_size=settings.patch_size,
-        seed=job.seed,
-    )
 
 
 def _shape_model(job: TrainingJob, pool: PatchPool) -> ShapeModel:

@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from ..preprocessing import CanonicalVolume, frame_scaling
 from .augmentation import Augmenter, Variant
 from .cases import TrainingCase
 from .size_balance import balanced_turns
+
+if TYPE_CHECKING:
+    from .job import TrainingJob
 
 Batch = TypeVar("Batch")
 
@@ -78,6 +81,20 @@ class CasePool:
         self.is_inside = torch.zeros((size, len(self._labels)), dtype=torch.bool)
         made = f"Making variants ({size * bytes_each / 1e9:.1f} GB)"
         _exhaust(tqdm(self._renewed(size), made, size, unit="variant", leave=False, disable=None))
+
+    @classmethod
+    def of(cls, job: TrainingJob, **own: int) -> Self:
+        """The pool of a training's cases, with what a subclass asks for beyond."""
+        card = job.card
+        return cls(
+            job.cases,
+            job.augmenter,
+            labels=card.labels,
+            interchangeable=card.interchangeable,
+            size=job.recipe.optimisation.pool_size,
+            seed=job.seed,
+            **own,
+        )
 
     def _kept(self, image: Tensor) -> Sequence[Tensor]:
         """The arrays as which an image (k, j, i) is kept."""
