@@ -242,7 +242,7 @@ def test_a_share_of_the_variants_lacks_a_landmark_that_is_cut_off(dimension, cas
     assert 9 <= cut <= 21
 
 
-@pytest.mark.parametrize("share", ["cut_short", "skull_strip", "deface"])
+@pytest.mark.parametrize("share", ["cut_short", "skull_strip", "deface", "tone", "jpeg"])
 def test_a_share_of_the_variants_is_a_share(share):
     with pytest.raises(LandmarkDetectionError, match=f"{share} must lie between 0 and 1"):
         Augmentation(**{share: 1.5})

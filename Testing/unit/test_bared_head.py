@@ -1,4 +1,4 @@
-"""Heads without skull or face: the brain and all landmarks stay, what the tools take away is black."""
+"""Heads without skull or face, or with another scalp: the brain and all landmarks stay as they are."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from LandmarkDetectionLib.geometry import apply_affine, direction_of
 from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.preprocessing import Preprocessing
 from LandmarkDetectionLib.training.augmentation import Augmentation, Augmenter
-from LandmarkDetectionLib.training.bared_head import without_face, without_skull
+from LandmarkDetectionLib.training.bared_head import with_other_scalp, without_face, without_skull
 from LandmarkDetectionLib.volume import Volume
 
 SIDE, BRAIN_MM, SKULL_MM, SCALP_MM = 60, 50.0, 62.0, 70.0
@@ -44,7 +44,28 @@ def test_a_head_without_its_skull_keeps_the_brain_and_nothing_of_the_scalp(seed,
 def test_a_volume_that_shows_no_landmark_keeps_its_skull():
     volume, landmarks, _, _ = head("RAS")
     elsewhere = LandmarkSet(dict.fromkeys(landmarks, (500.0, 0.0, 0.0)))
-    assert without_skull(volume, elsewhere, np.random.default_rng(0)) is volume
+    bared = without_skull(volume, elsewhere, np.random.default_rng(0))
+    np.testing.assert_array_equal(bared.voxels, volume.voxels)
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), orientation=st.sampled_from(["RAS", "PSR", "LIP"]))
+def test_another_scalp_is_brighter_or_darker_by_one_factor_and_the_brain_as_it_was(seed, orientation):
+    volume, landmarks, _, distances = head(orientation)
+    changed = with_other_scalp(volume, landmarks, np.random.default_rng(seed), strongest=0.7)
+    np.testing.assert_array_equal(changed.voxels[distances < BRAIN_MM - 6], 200)
+    np.testing.assert_array_equal(changed.voxels[distances >= SCALP_MM], 5)
+    fat = np.unique(changed.voxels[(distances >= SKULL_MM) & (distances < SCALP_MM)])
+    assert len(fat) == 1
+    assert np.exp(-0.7) <= (fat[0] - 5) / (220 - 5) <= np.exp(0.7)
+
+
+def test_half_of_the_heads_have_another_scalp_where_the_recipe_says_so():
+    volume, landmarks, _, _ = head("RAS")
+    make = Augmenter(Augmentation(scalp=0.7), Preprocessing("RAS", (3.0, 3.0, 3.0)), 3)
+    plain = Augmenter(Augmentation(), make.preprocessing, 3)(volume, landmarks, np.random.default_rng(0))
+    drawn = [make(volume, landmarks, np.random.default_rng(seed)) for seed in range(16)]
+    assert 4 <= sum(not np.allclose(variant.windowed, plain.windowed, atol=1e-3) for variant in drawn) <= 12
 
 
 @settings(max_examples=10, deadline=None)

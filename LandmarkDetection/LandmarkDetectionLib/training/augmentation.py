@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,11 +21,9 @@ from ..preprocessing import (
     upright_picture,
 )
 from ..volume import Volume
-from .bared_head import without_face, without_skull
+from .bared_head import with_other_scalp, without_face, without_skull
 from .displacement_field import DisplacementField
-
-if TYPE_CHECKING:
-    from monai.transforms import Compose
+from .look import with_another_look
 
 
 @dataclass(frozen=True)
@@ -43,13 +40,14 @@ class Augmentation:
         cut_short: share of variants in which a cut takes a fifth to three fifths of the landmarks away, so that a model
             learns to tell what a volume does not show.
         skull_strip, deface: shares of volumes of heads whose skull, or whose face, is taken away.
+        scalp: strongest change (log) of how bright all but the brain is in half of the other heads: fat differs more
+            between scanners than anything else, and being brightest, it decides how bright the brain appears.
         elastic_mm: largest standard deviation of a smooth random displacement along each axis.
         elastic_grid_mm: distance of its control points: the larger, the smoother. Where it is less than about 12 times
             the deviation, in volumes 25 times, the displacement is reduced, lest the image be folded.
         balance_sizes: whether more variants are made of cases of rare sizes.
         centre_shift_mm: standard deviation by which the frame's origin is misplaced.
-        gamma, noise, blur_mm, bias: strongest change of the contrast curve (log), noise (share of the window),
-            smoothing and shading.
+        gamma, tone, noise, blur_mm, sharpen, bias, jpeg: see `Look`.
     """
 
     rotation_deg: float = 0.0
@@ -60,20 +58,24 @@ class Augmentation:
     cut_short: float = 0.0
     skull_strip: float = 0.0
     deface: float = 0.0
+    scalp: float = 0.0
     elastic_mm: float = 0.0
     elastic_grid_mm: float = 50.0
     balance_sizes: bool = False
     centre_shift_mm: float = 0.0
     gamma: float = 0.0
+    tone: float = 0.0
     noise: float = 0.0
     blur_mm: float = 0.0
+    sharpen: float = 0.0
     bias: float = 0.0
+    jpeg: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.crop_mm) not in (0, 6):
             name, problem = "crop_mm", "must be six numbers, first and last along i, j, k, or empty"
             raise FieldError(name, problem)
-        for name in ("cut_short", "skull_strip", "deface"):
+        for name in ("cut_short", "skull_strip", "deface", "tone", "jpeg"):
             if not 0 <= getattr(self, name) <= 1:
                 raise FieldError(name, "must lie between 0 and 1")
         if self.elastic_grid_mm <= 0:
@@ -127,20 +129,17 @@ class Augmenter:
         canonical = self._with_shifted_origin(canonical, generator)
         low, high = window
         windowed = np.clip((canonical.voxels.astype(np.float32) - low) / (high - low), 0.0, 1.0)
-        # MONAI's transforms keep their random state in themselves, and variants are made by several threads at once.
-        look = _intensity_transforms(self.augmentation, self.preprocessing.spacing_mm[0])
-        look.set_random_state(seed=int(generator.integers(2**31)))
-        # MONAI wants a channel first: the one slice of a picture serves as that, lest it be smoothed away.
-        looked = np.asarray(look(windowed if self.dimension == 2 else windowed[None]))
-        windowed = np.clip(looked.reshape(windowed.shape), 0.0, 1.0)
+        windowed = with_another_look(windowed, self.augmentation, self.preprocessing.spacing_mm[0], generator)
         return Variant(canonical, windowed, landmarks, shown)
 
     def _bared(self, volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume:
-        """A head without its skull, without its face, or as it is."""
+        """A head without its skull or its face, with another scalp, or as it is."""
         most = self.augmentation
-        drawn = generator.random() if most.skull_strip or most.deface else 1.0
+        drawn = generator.random() if most.skull_strip or most.deface or most.scalp else 1.0
         if drawn < most.skull_strip:
             return without_skull(volume, landmarks, generator)
+        if most.scalp and generator.random() < 0.5:
+            volume = with_other_scalp(volume, landmarks, generator, most.scalp)
         if drawn < most.skull_strip + most.deface:
             return without_face(volume, landmarks, generator)
         return volume
@@ -220,19 +219,3 @@ def _labels_inside(volume: Volume, landmarks: LandmarkSet) -> frozenset[str]:
     present = landmarks.present
     is_inside = volume.contains(landmarks.to_array(present))
     return frozenset(label for label, inside in zip(present, is_inside, strict=True) if inside)
-
-
-def _intensity_transforms(most: Augmentation, voxel_mm: float) -> Compose:
-    from monai.transforms import Compose, RandAdjustContrast, RandBiasField, RandGaussianNoise, RandGaussianSmooth
-
-    transforms = []
-    if most.gamma > 0:
-        transforms.append(RandAdjustContrast(prob=0.7, gamma=(np.exp(-most.gamma), np.exp(most.gamma))))
-    if most.bias > 0:
-        transforms.append(RandBiasField(prob=0.5, degree=2, coeff_range=(-most.bias, most.bias)))
-    if most.blur_mm > 0:
-        sigma = (0.0, most.blur_mm / voxel_mm)
-        transforms.append(RandGaussianSmooth(prob=0.3, sigma_x=sigma, sigma_y=sigma, sigma_z=sigma))
-    if most.noise > 0:
-        transforms.append(RandGaussianNoise(prob=0.5, std=most.noise))
-    return Compose(transforms)

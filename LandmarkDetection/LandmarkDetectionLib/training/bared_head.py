@@ -1,4 +1,7 @@
-"""Heads as they are shared: the skull stripped off, or the face cut away. Both by simple stand-ins of the tools."""
+"""Heads as they are shared: the skull stripped off, the face cut away, the fat as bright as the scanner shows it.
+
+All by simple stand-ins of the tools and scanners.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import dataclasses
 
 import numpy as np
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import LandmarkSet
@@ -16,20 +20,44 @@ _BRAIN_MM = 4.0
 
 
 def without_skull(volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume:
-    """The head with all but its brain black: the largest body of voxels as bright as the brain around its landmarks.
+    """The head with all but its brain black.
 
-    Thresholding, opening and the largest connected part, as the first tools for it did; how much of the brain's rim is
-    lost or left differs from one draw to the next, as between tools.
+    How much of the brain's rim is lost or left differs from one draw to the next, as between tools.
 
     Args:
         volume: of a head, the brain brighter than what parts it from the skull, as in T1-weighted MRI.
         landmarks: in its brain; all of the volume is returned where none of them lies inside.
         generator: of the draws.
     """
+    is_brain = _is_brain(volume, landmarks, generator)
+    return dataclasses.replace(volume, voxels=np.where(is_brain, volume.voxels, volume.voxels.min()))
+
+
+def with_other_scalp(
+    volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator, strongest: float
+) -> Volume:
+    """The head with all but its brain brighter or darker by a factor whose logarithm is at most `strongest`.
+
+    Args:
+        volume, landmarks, generator: see `without_skull`.
+        strongest: largest change, as a logarithm.
+    """
+    is_brain = _is_brain(volume, landmarks, generator)
+    factor = np.exp(generator.uniform(-1, 1) * strongest)
+    darkest = float(volume.voxels.min())
+    voxels = volume.voxels.astype(np.float32)
+    return dataclasses.replace(volume, voxels=np.where(is_brain, voxels, darkest + (voxels - darkest) * factor))
+
+
+def _is_brain(volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Which voxels [k, j, i] are the largest body as bright as the brain around its landmarks; all where none is there.
+
+    Thresholding, opening and the largest connected part, as the first tools for it did.
+    """
     positions = landmarks.to_array(landmarks.present)
     positions = positions[volume.contains(positions)]
     if not len(positions):
-        return volume
+        return np.ones_like(volume.voxels, dtype=bool)
     i, j, k = np.round(apply_affine(np.linalg.inv(volume.ijk_to_ras), positions)).astype(int).clip(0).T
     size = np.array(volume.size) - 1
     brightness = float(np.median(volume.voxels[k.clip(max=size[2]), j.clip(max=size[1]), i.clip(max=size[0])]))
@@ -40,8 +68,7 @@ def without_skull(volume: Volume, landmarks: LandmarkSet, generator: np.random.G
     largest = sitk.RelabelComponent(parts) == 1
     grown = sitk.BinaryDilate(largest, (np.array(radius) + generator.integers(0, 3)).tolist())
     filled = sitk.BinaryFillhole(sitk.BinaryMorphologicalClosing(grown, (2 * np.array(radius)).tolist()))
-    is_brain = sitk.GetArrayViewFromImage(filled).astype(bool)
-    return dataclasses.replace(volume, voxels=np.where(is_brain, volume.voxels, volume.voxels.min()))
+    return sitk.GetArrayFromImage(filled).astype(bool)
 
 
 def without_face(volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator) -> Volume:
