@@ -132,7 +132,7 @@ class DetectionRun:
         for plane in planes:
             self._write_plane_images(case.name, volume, plane)
         descriptions = {definition.label: definition.description for definition in detector.card.landmarks}
-        self._folder.write_case(case.name, detection, planes, descriptions)
+        self._folder.write_case(case.name, detection, planes, descriptions, result.measurements)
         return result
 
     def _write_thumbnail(self, case_name: str, volume: Volume, detection: Detection) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,12 @@ from slicer.i18n import tr as _
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.markups import write_markups
 from LandmarkDetectionLib.files.results import ResultsFolder, write_landmark_table
+from LandmarkDetectionLib.measurements import Measurement
 from LandmarkDetectionLib.mrml import mapping_between
 from LandmarkDetectionLib.planes import StandardPlane, standard_plane
 from LandmarkDetectionLib.review import Review, ReviewedLandmark, reviewed_landmarks
 
+from .measurements_section import measured_now
 from .shown_landmarks import ShownLandmarks
 
 
@@ -49,8 +52,8 @@ class ExportSection:
             no_list
             or no_detection
             or _(
-                "Write the case as the command line does: its markups, a row a landmark in results.csv, what was "
-                "detected, and who changed what."
+                "Write the case as the command line does: its markups, a row a landmark in results.csv, a row a "
+                "measurement in measurements.csv, what was detected, and who changed what."
             )
         )
         if no_list:
@@ -93,6 +96,7 @@ class ExportSection:
             self._review_in_world(),
             planes=self._planes(),
             descriptions=self._shown.landmarks_in_world().descriptions,
+            measurements=self._measurements(),
         )
         self._say(_("Written to {path}").format(path=folder))
 
@@ -108,11 +112,17 @@ class ExportSection:
         """Those that the landmarks define as they are now."""
         planes = []
         for definition in () if self._shown.card is None else self._shown.card.planes:
-            try:
+            with suppress(LandmarkDetectionError):
                 planes.append(standard_plane(definition, self._shown.landmarks_in_world()))
-            except LandmarkDetectionError:
-                continue
         return planes
+
+    def _measurements(self) -> list[Measurement]:
+        """Those that the landmarks allow as they are now."""
+        measurements = []
+        for definition in () if self._shown.card is None else self._shown.card.measurements:
+            with suppress(LandmarkDetectionError):
+                measurements.append(measured_now(definition, self._shown))
+        return measurements
 
     def _case_name(self) -> str:
         return re.sub(r"[^\w.-]", "_", self._shown.name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from LandmarkDetectionLib.detection_text import measured
 from LandmarkDetectionLib.errors import LandmarkDetectionError
-from LandmarkDetectionLib.measurements import MeasurementDefinition, measure_landmarks
+from LandmarkDetectionLib.measurements import Measurement, MeasurementDefinition, measure_landmarks
 from LandmarkDetectionLib.review import LandmarkState
 
 from .card_text import calibration_note
@@ -42,13 +43,8 @@ class MeasurementsSection:
         self._label.setVisible(bool(note))
         self._table.setRowCount(len(definitions))
         fit_height(self._table)
-        covariances = {}
-        if definitions:
-            sure = {landmark.label for landmark in self._shown.landmarks if landmark.is_as_predicted}
-            found = self._shown.detection_in_world()
-            covariances = {mark.label: mark.covariance_ras for mark in found.landmarks if mark.label in sure}
         for row, definition in enumerate(definitions):
-            value, hint = self._value(definition, covariances)
+            value, hint = self._value(definition)
             for column, text in enumerate((definition.name, value)):
                 item = set_cell(self._table, row, column, text)
                 item.setToolTip(definition.description if column == 0 else hint)
@@ -60,20 +56,33 @@ class MeasurementsSection:
             return _("The model of these landmarks defines no measurement.")
         return calibration_note(self._shown.detection)
 
-    def _value(self, definition: MeasurementDefinition, covariances: dict) -> tuple[str, str]:
+    def _value(self, definition: MeasurementDefinition) -> tuple[str, str]:
         """What the table shows for a measurement, and what it says about it."""
         try:
-            measurement = measure_landmarks(definition, self._shown.landmarks_in_world(), covariances)
+            measurement = measured_now(definition, self._shown)
         except LandmarkDetectionError as error:
             return "-", str(error)
-        own = [landmark for landmark in self._shown.landmarks if landmark.label in definition.labels]
-        doubtful = [landmark.label for landmark in own if landmark.state is LandmarkState.REVIEW]
-        if doubtful:
+        if measurement.to_review:
             value = _("{value} · review first").format(value=measured(measurement))
-            return value, _("Look at {labels} first.").format(labels=", ".join(doubtful))
-        moved = [label for label in definition.labels if label not in covariances]
+            return value, _("Look at {labels} first.").format(labels=", ".join(measurement.to_review))
+        own = [landmark for landmark in self._shown.landmarks if landmark.label in definition.labels]
+        moved = [landmark.label for landmark in own if not landmark.is_as_predicted]
         if moved:
             return measured(measurement), _("Without ±, because {labels} was placed by a person.").format(
                 labels=", ".join(moved)
             )
         return measured(measurement), _("Value ± standard deviation, from the uncertainty of the landmarks.")
+
+
+def measured_now(definition: MeasurementDefinition, shown: ShownLandmarks) -> Measurement:
+    """A measurement on detected landmarks where they are now, in the world; without ± if a person moved one of them.
+
+    Raises:
+        LandmarkDetectionError: if one of its landmarks is missing, or two coincide.
+    """
+    as_predicted = {landmark.label for landmark in shown.landmarks if landmark.is_as_predicted}
+    found = shown.detection_in_world().landmarks
+    covariances_ras = {mark.label: mark.covariance_ras for mark in found if mark.label in as_predicted}
+    measurement = measure_landmarks(definition, shown.landmarks_in_world(), covariances_ras)
+    to_review = {landmark.label for landmark in shown.landmarks if landmark.state is LandmarkState.REVIEW}
+    return replace(measurement, to_review=tuple(label for label in definition.labels if label in to_review))

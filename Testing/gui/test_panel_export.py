@@ -115,6 +115,21 @@ def test_a_case_is_written_as_the_command_line_does_with_who_changed_what(panel,
     assert read_markups(folder / "head.mrk.json") == landmarks_from_node(detected)
 
 
+def test_measurements_are_written_as_the_panel_shows_them(testbed, panel, head, module, export):
+    landmarks = module.LandmarkDetectionLogic().detect(head, "tiny-restricted", device="cpu")
+    panel.ui.landmarksSelector.setCurrentNode(landmarks)
+    rows = list(csv.DictReader((export() / "measurements.csv").open()))
+    table = panel.ui.measurementsTable
+    assert [row["name"] for row in rows] == [table.item(row, 0).text() for row in range(table.rowCount)]
+    assert table.item(0, 1).text() == f"{float(rows[0]['value']):.1f} ± {float(rows[0]['sd']):.1f} mm"
+    landmarks.SetNthControlPointPositionWorld(0, (1.0, 2.0, 3.0))
+    testbed.answers.append("Ok")
+    moved = next(csv.DictReader((export() / "measurements.csv").open()))
+    found = landmarks_from_node(landmarks)
+    assert float(moved["value"]) == pytest.approx(np.linalg.norm(found["AC"] - found["PC"]), abs=1e-3)
+    assert moved["sd"] == ""
+
+
 def test_under_a_transform_everything_is_written_in_the_world(panel, detected, export, scene):
     transform = scene.AddNewNodeByClass("vtkMRMLLinearTransformNode")
     matrix = np.eye(4)

@@ -18,6 +18,7 @@ from LandmarkDetectionLib.files.detection_json import detection_from_json, detec
 from LandmarkDetectionLib.files.markups import read_markups
 from LandmarkDetectionLib.files.results import CaseRow, ResultsFolder, read_detection
 from LandmarkDetectionLib.landmarks import DetectedLandmark, Detection, Doubt
+from LandmarkDetectionLib.measurements import Measurement
 from LandmarkDetectionLib.planes import StandardPlane
 
 WEIGHTS = "0123456789abcdef" * 4
@@ -173,6 +174,23 @@ class TestWriting:
         assert "TV" in (tmp_path / "case1.planes.mrk.json").read_text()
         results.write_case("case1", a_detection())
         assert not (tmp_path / "case1.planes.mrk.json").exists()
+
+    def test_measurements_are_rows_that_go_when_they_no_longer_follow(self, tmp_path):
+        results = ResultsFolder(tmp_path)
+        bpd = Measurement("BPD", 91.23456, 1.5, "mm", ("LE", "RE"))
+        sna = Measurement("SNA", 82.0, None, "deg")
+        results.write_case("a", a_detection(), measurements=[bpd, sna])
+        results.write_case("b", a_detection(), measurements=[sna])
+        columns = ["case", "name", "value", "sd", "unit", "review"]
+        a_bpd, a_sna = ["a", "BPD", "91.235", "1.500", "mm", "LE, RE"], ["a", "SNA", "82.000", "", "deg", ""]
+        of_b = ["b", "SNA", "82.000", "", "deg", ""]
+        expected = [dict(zip(columns, row, strict=True)) for row in (a_bpd, a_sna, of_b)]
+        assert table(tmp_path / "measurements.csv") == expected
+        again = ResultsFolder(tmp_path)
+        again.write_case("a", a_detection())
+        assert table(tmp_path / "measurements.csv") == expected[2:]
+        again.write_failure("b", "It failed.")
+        assert table(tmp_path / "measurements.csv") == []
 
     def test_tables_are_there_before_the_first_case(self, tmp_path):
         ResultsFolder(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""The results folder of a run: what was found in each case, and the two tables over all of them."""
+"""The results folder of a run: what was found in each case, and the tables over all of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -21,9 +22,11 @@ from .planes import write_plane_markups
 from .review_json import reviewed_case_to_json
 
 if TYPE_CHECKING:
+    from ..measurements import Measurement
     from ..planes import StandardPlane
 
 RESULTS_FILE = "results.csv"
+MEASUREMENTS_FILE = "measurements.csv"
 CASES_FILE = "cases.csv"
 DETECTION_SUFFIX = ".detection.json"
 MARKUPS_SUFFIX = ".mrk.json"
@@ -50,6 +53,17 @@ class LandmarkRow(NamedTuple):
     status: str
 
 
+class MeasurementRow(NamedTuple):
+    """A row of measurements.csv; `review` names the landmarks at which a person should look first."""
+
+    case: str
+    name: str
+    value: str
+    sd: str
+    unit: str
+    review: str
+
+
 class CaseRow(NamedTuple):
     """A row of cases.csv."""
 
@@ -60,13 +74,14 @@ class CaseRow(NamedTuple):
     message: str
 
 
-Row = TypeVar("Row", LandmarkRow, CaseRow)
+Row = TypeVar("Row", LandmarkRow, MeasurementRow, CaseRow)
 
 
 class ResultsFolder:
-    """A folder that receives cases one by one; after each, both tables are whole and hold every case so far.
+    """A folder that receives cases one by one; after each, all tables are whole and hold every case so far.
 
-    Cases of earlier runs stay in the tables; one that is done again takes the place of its earlier self.
+    Cases of earlier runs stay in the tables; one that is done again takes the place of its earlier self. There is a
+    table of measurements once a case has any.
 
     Args:
         folder: made if it is not there.
@@ -86,6 +101,9 @@ class ResultsFolder:
         self._landmark_rows: dict[str, list[LandmarkRow]] = {}
         for row in _read_table(self.folder / RESULTS_FILE, LandmarkRow):
             self._landmark_rows.setdefault(row.case, []).append(row)
+        self._measurement_rows: dict[str, list[MeasurementRow]] = {}
+        for measured in _read_table(self.folder / MEASUREMENTS_FILE, MeasurementRow):
+            self._measurement_rows.setdefault(measured.case, []).append(measured)
         self._write_tables()
         remove_partial_files(self.folder)
 
@@ -112,6 +130,7 @@ class ResultsFolder:
         detection: Detection,
         planes: Sequence[StandardPlane] = (),
         descriptions: Mapping[str, str] | None = None,
+        measurements: Sequence[Measurement] = (),
     ) -> None:
         """Write a case's markups, planes and detection, then the tables; until then the case is not complete.
 
@@ -120,11 +139,13 @@ class ResultsFolder:
             detection: what was found.
             planes: those that follow from it.
             descriptions: of the landmarks, by label.
+            measurements: those that follow from it.
         """
         landmarks = LandmarkSet(dict(detection.landmark_set), descriptions)
         with suppress(OSError):
             (self.folder / f"{case}{REVIEW_SUFFIX}").unlink()
-        self._write(case, detection, landmarks, planes, _landmark_rows(case, detection))
+        rows = _landmark_rows(case, detection)
+        self._write(case, detection, landmarks, planes=planes, measurements=measurements, rows=rows)
 
     def write_reviewed_case(
         self,
@@ -135,6 +156,7 @@ class ResultsFolder:
         *,
         planes: Sequence[StandardPlane] = (),
         descriptions: Mapping[str, str] | None = None,
+        measurements: Sequence[Measurement] = (),
     ) -> None:
         """As `write_case`, with the landmarks where a person left them, and a file that says who did what.
 
@@ -145,19 +167,23 @@ class ResultsFolder:
             review: how they came there.
             planes: those that follow from where the landmarks are now.
             descriptions: of the landmarks, by label.
+            measurements: those that follow from where the landmarks are now.
         """
         with whole_file(self.folder / f"{case}{REVIEW_SUFFIX}") as temporary:
             content = reviewed_case_to_json(detection, review, landmarks)
             temporary.write_text(json.dumps(content, allow_nan=False, indent=1), encoding="utf-8")
         placed = LandmarkSet(dict(landmark_set_of(landmarks)), descriptions)
-        self._write(case, detection, placed, planes, [_reviewed_row(case, landmark) for landmark in landmarks])
+        rows = [_reviewed_row(case, landmark) for landmark in landmarks]
+        self._write(case, detection, placed, planes=planes, measurements=measurements, rows=rows)
 
     def _write(
         self,
         case: str,
         detection: Detection,
         landmarks: LandmarkSet,
+        *,
         planes: Sequence[StandardPlane],
+        measurements: Sequence[Measurement],
         rows: list[LandmarkRow],
     ) -> None:
         detection_file = self.folder / f"{case}{DETECTION_SUFFIX}"
@@ -172,6 +198,7 @@ class ResultsFolder:
         with whole_file(detection_file) as temporary:
             temporary.write_text(json.dumps(detection_to_json(detection), allow_nan=False), encoding="utf-8")
         self._landmark_rows[case] = rows
+        self._measurement_rows[case] = [_measurement_row(case, measurement) for measurement in measurements]
         seconds, notes = f"{detection.seconds:.3f}", " ".join(detection.notes)
         self._case_rows[case] = CaseRow(case, SUCCEEDED, seconds, detection.device, notes)
         self._write_tables()
@@ -182,13 +209,15 @@ class ResultsFolder:
             with suppress(OSError):
                 (self.folder / f"{case}{suffix}").unlink()
         self._landmark_rows.pop(case, None)
+        self._measurement_rows.pop(case, None)
         self._case_rows[case] = CaseRow(case, FAILED, "", device, message)
         self._write_tables()
 
     def _write_tables(self) -> None:
-        _write_table(
-            self.folder / RESULTS_FILE, LandmarkRow, (r for rows in self._landmark_rows.values() for r in rows)
-        )
+        _write_table(self.folder / RESULTS_FILE, LandmarkRow, chain.from_iterable(self._landmark_rows.values()))
+        measured = list(chain.from_iterable(self._measurement_rows.values()))
+        if measured or (self.folder / MEASUREMENTS_FILE).is_file():
+            _write_table(self.folder / MEASUREMENTS_FILE, MeasurementRow, measured)
         _write_table(self.folder / CASES_FILE, CaseRow, self._case_rows.values())
 
 
@@ -248,6 +277,12 @@ def _landmark_row(
     presence = "" if predicted is None else f"{predicted.presence:.4f}"
     radius = "" if predicted is None or predicted.radius90_mm is None else f"{predicted.radius90_mm:.3f}"
     return LandmarkRow(case, label, *position, presence, radius, status)
+
+
+def _measurement_row(case: str, measurement: Measurement) -> MeasurementRow:
+    sd = "" if measurement.sd is None else f"{measurement.sd:.3f}"
+    review = ", ".join(measurement.to_review)
+    return MeasurementRow(case, measurement.name, f"{measurement.value:.3f}", sd, measurement.unit, review)
 
 
 def _write_table(path: Path, row_type: type[Row], rows: Iterable[Row]) -> None:
