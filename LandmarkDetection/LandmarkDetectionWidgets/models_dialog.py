@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import qt
 import slicer
 from slicer.i18n import tr as _
 
+from LandmarkDetectionLib.models.bundle import load_card
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.models.registry import (
     broken_models,
@@ -15,6 +17,7 @@ from LandmarkDetectionLib.models.registry import (
     is_shipped,
     list_models,
     remove_model,
+    replaced_model,
     verify_model,
 )
 
@@ -93,11 +96,12 @@ class ModelsDialog:
     def _import(self, path: str) -> None:
         if not path:
             return
-        with slicer.util.tryWithErrorDisplay(_("The model was not imported."), waitCursor=True):
-            name = import_model(path).name
-            self._fill(name)
-            self.ui.resultLabel.setText(_("{name} was imported.").format(name=name))
-            self._on_changed(name)
+        with slicer.util.tryWithErrorDisplay(_("The model was not imported.")):
+            card = import_asking(path, self.window)
+            if card is not None:
+                self._fill(card.name)
+                self.ui.resultLabel.setText(_("{name} was imported.").format(name=card.name))
+                self._on_changed(card.name)
 
     def _on_verify_clicked(self) -> None:
         with slicer.util.tryWithErrorDisplay(_("The model is not usable."), waitCursor=True):
@@ -115,3 +119,22 @@ class ModelsDialog:
             self._fill()
             self.ui.resultLabel.setText(_("{name} was removed.").format(name=name))
             self._on_changed(None)
+
+
+def import_asking(path: str | Path, parent: qt.QWidget) -> ModelCard | None:
+    """Import a model; if another one has its name, the user says whether that is replaced, and None means no.
+
+    Raises:
+        LandmarkDetectionError: as `import_model`, or if the model's method is unknown.
+    """
+    from LandmarkDetectionLib.detectors.registry import detector_class
+
+    detector_class(load_card(path))
+    old = replaced_model(path)
+    question = _("Another model is named {name}: version {version}, {description} Replace it?")
+    if old is not None and not slicer.util.confirmOkCancelDisplay(
+        question.format(name=old.name, version=old.version, description=old.description), parent=parent
+    ):
+        return None
+    with slicer.util.WaitCursor():
+        return import_model(path)

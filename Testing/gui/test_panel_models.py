@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ from panel_actions import choose_model, detect, is_idle
 from tiny_detector import write_tiny_bundle
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.models.bundle import load_bundle, load_card, save_bundle
 
 
 @pytest.fixture
@@ -98,6 +100,36 @@ def test_a_model_imported_from_a_file_is_chosen(panel, dialog, tmp_path, monkeyp
 def import_folder(dialog, monkeypatch, bundle):
     monkeypatch.setattr("qt.QFileDialog.getExistingDirectory", lambda *_arguments: str(bundle))
     dialog.ui.importFolderButton.click()
+
+
+def altered(bundle, version="1.0.0", method="pin", shift=0.0):
+    """The bundle with another version, method or weights."""
+    old = load_bundle(bundle)
+    card = dataclasses.replace(old.card, version=version, method=method)
+    save_bundle(bundle, card, {name: tensor + shift for name, tensor in old.tensors.items()})
+    return bundle
+
+
+def test_another_model_of_the_name_is_replaced_only_if_the_user_agrees(
+    testbed, dialog, own_models, tmp_path, monkeypatch
+):
+    bundle = altered(write_tiny_bundle(tmp_path, "mine"), version="7.0.0")
+    import_folder(dialog, monkeypatch, bundle)
+    import_folder(dialog, monkeypatch, bundle)
+    assert testbed.messages == []
+    altered(bundle, version="8.0.0", shift=1.0)
+    for answer, version in (("Cancel", "7.0.0"), ("Ok", "8.0.0")):
+        testbed.answers.append(answer)
+        import_folder(dialog, monkeypatch, bundle)
+        assert testbed.messages.pop().startswith("Another model is named mine: version 7.0.0, ")
+        assert load_card(own_models / "mine").version == version
+
+
+def test_a_model_of_an_unknown_method_is_refused(testbed, dialog, own_models, tmp_path, monkeypatch):
+    import_folder(dialog, monkeypatch, altered(write_tiny_bundle(tmp_path, "later"), method="future"))
+    assert "The model later uses the method future, which this version lacks" in testbed.messages[0]
+    assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
+    assert not (own_models / "later").exists()
 
 
 def test_an_imported_model_can_be_checked_and_removed(testbed, panel, dialog, tmp_path, monkeypatch):

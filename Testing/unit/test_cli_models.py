@@ -92,3 +92,10 @@ def test_each_action_can_answer_a_machine(bundle, action):
     call("models", "import", bundle)
     answer = json.loads(call("models", action, bundle if action == "import" else "tiny-head", "--json").out)
     assert answer["name"] == "tiny-head"
+
+
+def test_a_model_of_an_unknown_method_is_not_imported(bundle, models_folder):
+    card = json.loads((bundle / "model.json").read_text())
+    (bundle / "model.json").write_text(json.dumps(card | {"method": "future"}))
+    assert "uses the method future, which this version lacks" in sentence_of(call("models", "import", bundle))
+    assert not (models_folder / "tiny-head").exists()

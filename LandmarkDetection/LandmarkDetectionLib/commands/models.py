@@ -56,6 +56,9 @@ def _show(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
+    from ..detectors.registry import detector_class
+
+    detector_class(load_card(arguments.file))
     card = import_model(arguments.file)
     _confirm(arguments, card.name, f"{card.name} {card.version} is imported: detect --model {card.name}")
     return 0

@@ -97,6 +97,18 @@ def import_model(file: str | Path) -> ModelCard:
     return card
 
 
+def replaced_model(file: str | Path) -> ModelCard | None:
+    """Card of the imported model that importing a bundle would replace by other weights; None if there is none.
+
+    Raises:
+        LandmarkDetectionError: if the bundle's card is missing or not valid.
+    """
+    new = load_card(file)
+    present = _imported_folders().get(new.name)
+    old = None if present is None else _read_card(new.name, present)
+    return old if isinstance(old, ModelCard) and old.weights_sha256 != new.weights_sha256 else None
+
+
 def verify_model(name_or_path: str | Path) -> ModelCard:
     """Read a model whole and check its weights against its card and, if it is shipped, against the registry.
 
