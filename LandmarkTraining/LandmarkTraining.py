@@ -93,7 +93,7 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.bundle = BundleSection(self.ui, self.model.reload_models)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self._on_scene_start_close)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self._on_scene_end_close)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self._on_parameters_changed)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self._on_scene_end_import)
         self._initialise_parameter_node()
 
     def cleanup(self) -> None:
@@ -128,11 +128,21 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.parent.isEntered:
             self._initialise_parameter_node()
 
+    def _on_scene_end_import(self, _caller: vtk.vtkObject, _event: str) -> None:
+        if self._parameter_node is not None:
+            self._keep_running_setup(self._parameter_node)
+        self._show_parameters()
+
     def _initialise_parameter_node(self) -> None:
         node = self.logic.getParameterNode()
-        if self.training.running is not None:
-            keep_setup(node, self.training.running)
+        self._keep_running_setup(node)
         self._set_parameter_node(node)
+
+    def _keep_running_setup(self, node: LandmarkTrainingParameterNode) -> None:
+        """Another scene names other data, but those of what is running are shown."""
+        running = self.training.running or self.evaluation.running
+        if running is not None:
+            keep_setup(node, running)
 
     def _set_parameter_node(self, node: LandmarkTrainingParameterNode | None) -> None:
         self._disconnect_gui()
@@ -199,7 +209,9 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.dataset.dataset is None:
             return self.dataset.problem
         if not self.dataset.dataset.splits.get(TEST):
-            return _("The dataset has no test cases: name some in its dataset.json, or divide it.")
+            if self.ui.divideButton.enabled:
+                return _("The dataset has no test cases: divide it.")
+            return _('The dataset has no test cases: name some as "test" under "split" in its dataset.json.')
         return ""
 
     def _saving_problem(self, setup: TrainingSetup) -> str:
@@ -227,8 +239,6 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             if not resume and not may_begin(setup):
                 return
             self.packages.ensure()
-            if not resume and setup.can_resume:
-                setup.forget()
             self.training.start(setup, resume=resume)
             self._show_parameters()
 

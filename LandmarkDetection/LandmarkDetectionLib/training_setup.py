@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-import shutil
 import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import LandmarkDetectionError
 from .files.dataset import DEFAULT_SPLIT, Dataset
 from .files.dataset_division import VALIDATION
 from .models.bundle_files import CARD_FILE
 from .models.card import ModelCard
 from .models.registry import resources_folder, user_models_folder
 from .training.folders import fold_bundle, is_interrupted, work_folder
+from .training.lock import is_training
+from .training.log_files import PLAN_FILE, network_folders, read_progress
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _WINDOWS_NAMES = {"con", "prn", "aux", "nul"} | {
@@ -32,7 +32,7 @@ def trainings_folder() -> Path:
 
 @dataclass(frozen=True)
 class TrainingPart:
-    """One of the trainings that make a model: those of the folds come first, then its own.
+    """One of the trainings that make a model: those of the folds come first, then its own; each network has one.
 
     Attributes:
         number, count: which of how many.
@@ -89,36 +89,29 @@ class TrainingSetup:
     @property
     def part(self) -> TrainingPart:
         """The training that is under way, or comes next, or was the last."""
-        folds = range(1, self.folds + 1) if self.folds > 1 else ()
-        for number in folds:
-            bundle = fold_bundle(self.work_folder, number)
-            if not (bundle / CARD_FILE).exists():
-                return TrainingPart(number, len(folds) + 1, work_folder(bundle))
-        return TrainingPart(len(folds) + 1, len(folds) + 1, self.work_folder)
+        folds = [fold_bundle(self.work_folder, number) for number in range(1, self.folds + 1)] if self.folds > 1 else []
+        done = next((index for index, fold in enumerate(folds) if not (fold / CARD_FILE).exists()), len(folds))
+        networks = network_folders([*map(work_folder, folds), self.work_folder][done])
+        begun = [index for index, network in enumerate(networks) if (network / PLAN_FILE).exists()]
+        current = max(begun, default=0)
+        return TrainingPart(done * len(networks) + current + 1, (len(folds) + 1) * len(networks), networks[current])
+
+    @property
+    def validation_error_mm(self) -> float | None:
+        """Mean error of the weights that were chosen, on the cases that chose them; None where no log says."""
+        errors = [read_progress(network).best_error_mm for network in network_folders(self.work_folder)]
+        return None if None in errors else sum(errors) / len(errors)
 
     @property
     def can_resume(self) -> bool:
         """Whether a training of this name stopped before its end."""
-        return is_interrupted(self.output)
-
-    def forget(self) -> None:
-        """Remove what a training of this name has reached, so that another can begin.
-
-        Raises:
-            LandmarkDetectionError: if that is not allowed.
-        """
-        try:
-            if self.work_folder.exists():
-                shutil.rmtree(self.work_folder)
-        except OSError as error:
-            message = f"{self.work_folder} cannot be deleted ({error.strerror or error}); choose another name."
-            raise LandmarkDetectionError(message) from error
+        return is_interrupted(self.output) and not is_training(self.work_folder)
 
     def training_arguments(self, *, resume: bool) -> list[str]:
-        """The command that trains."""
+        """The command that trains; unless it resumes, it forgets what an interrupted training of this name reached."""
         arguments = ["train", "--dataset", self.dataset, "--method", self.method, "--preset", self.preset]
         arguments += ["--device", self.device, "--output", str(self.output), "--json"]
-        arguments += ["--resume"] if resume else []
+        arguments.append("--resume" if resume else "--anew")
         arguments += ["--init-from", self.initial] if self.initial else []
         arguments += ["--folds", str(self.folds)] if self.folds > 1 else []
         return arguments + (["--config", self.config] if self.config else [])
@@ -135,6 +128,13 @@ class TrainingSetup:
             dataset: the one to train on.
             initial: card of the model to start from, if one is named.
         """
+        if problem := self._name_problem():
+            return problem
+        if self.initial and initial is None:
+            return f'The model "{self.initial}" to start from is no longer there: choose another.'
+        return _split_problem(dataset) or ("" if initial is None else self._initial_problem(dataset, initial))
+
+    def _name_problem(self) -> str:
         if not _NAME.fullmatch(self.name):
             return "A model's name begins with a letter or digit, and holds small letters (a-z), digits and - only."
         if len(self.name) > LONGEST_NAME:
@@ -143,9 +143,9 @@ class TrainingSetup:
             return f'Windows allows no file of the name "{self.name}": choose another name.'
         if (resources_folder() / "Models" / self.name).exists():
             return f'A model that is shipped with the extension is named "{self.name}": choose another name.'
-        if self.initial and initial is None:
-            return f'The model "{self.initial}" to start from is no longer there: choose another.'
-        return _split_problem(dataset) or ("" if initial is None else self._initial_problem(dataset, initial))
+        if is_training(self.work_folder):
+            return f"Another program is training {self.name}: wait until it has ended, or choose another name."
+        return ""
 
     def _initial_problem(self, dataset: Dataset, initial: ModelCard) -> str:
         if initial.method != self.method:

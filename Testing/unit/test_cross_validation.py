@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,9 @@ from blob_dataset import COUNTS, LABELS, blob_case, write_blob_dataset, write_de
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.dataset import Dataset
+from LandmarkDetectionLib.files.markups import read_markups, write_markups
 from LandmarkDetectionLib.files.results import read_detection
+from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.training.cross_validation import plan_folds
 from LandmarkDetectionLib.training.run import train
@@ -160,8 +163,31 @@ def test_a_new_training_forgets_the_folds_of_an_old_one(begun, dataset, tmp_path
 
 
 def test_folds_that_were_divided_otherwise_are_not_resumed(begun, dataset, tmp_path):
-    with pytest.raises(LandmarkDetectionError, match="divides the cases otherwise; train without --resume"):
+    with pytest.raises(LandmarkDetectionError, match="divides the cases otherwise; begin this training anew"):
         train_folds(dataset, begun, recipe(tmp_path, 2), resume=True, seed=1)
+
+
+def moved(dataset: Path, folder: Path) -> Path:
+    """The same cases, their points 5 mm elsewhere."""
+    shutil.copytree(dataset, folder)
+    for file in (folder / "landmarks").iterdir():
+        landmarks = read_markups(file)
+        write_markups(LandmarkSet.from_array(tuple(landmarks), landmarks.to_array() + 5.0), file)
+    return folder
+
+
+def test_folds_of_several_methods_settings_or_points_are_never_mixed(dataset, trained, tmp_path):
+    refused = pytest.raises(LandmarkDetectionError, match="begun with another method, other settings, another start or")
+    config = recipe(tmp_path, 2)
+    with refused:
+        train(dataset, "pin-single", trained, preset="quick", config=config, device="cpu", resume=True)
+    with refused:
+        train_folds(moved(dataset, tmp_path / "moved"), trained, config, resume=True)
+    other = json.loads(config.read_text())
+    other["augmentation"] = {"noise": 0.01}
+    config.write_text(json.dumps(other))
+    with refused:
+        train_folds(dataset, trained, config, resume=True)
 
 
 def without_images(folder: Path) -> Path:

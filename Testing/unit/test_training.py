@@ -22,6 +22,7 @@ from LandmarkDetectionLib.landmarks import LandmarkSet
 from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
 from LandmarkDetectionLib.training.cases import CaseReader
 from LandmarkDetectionLib.training.job import mean_error_mm
+from LandmarkDetectionLib.training.lock import training_lock
 from LandmarkDetectionLib.training.pin_training import PIN
 from LandmarkDetectionLib.training.recipe import load_recipe
 from LandmarkDetectionLib.training.run import draft_card, train
@@ -288,9 +289,30 @@ def test_interrupted_training_is_not_overwritten_by_a_new_one(run, tmp_path, che
     kept = tmp_path / "model.training" / checkpoint
     kept.parent.mkdir(parents=True)
     kept.write_text("hours of work")
-    with pytest.raises(LandmarkDetectionError, match=r"model\.training holds a training .* --resume, or delete"):
+    with pytest.raises(LandmarkDetectionError, match=r"model\.training holds a training .* --resume, or forget"):
         run(dataset=without_images(tmp_path / "dataset"))
     assert kept.read_text() == "hours of work"
+
+
+def test_interrupted_training_is_forgotten_only_once_a_new_one_proves_usable(run, tmp_path):
+    kept = tmp_path / "model.training" / "fold-1.training" / "last.ckpt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("hours of work")
+    with pytest.raises(LandmarkDetectionError, match="nowhere"):
+        run(init_from=tmp_path / "nowhere", anew=True)
+    assert kept.read_text() == "hours of work"
+    load_bundle(run(steps=2, anew=True))
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize("choice", [{}, {"resume": True}, {"anew": True}])
+def test_what_another_program_trains_is_left_alone(run, tmp_path, choice):
+    work = tmp_path / "model.training"
+    work.mkdir()
+    (work / "last.ckpt").write_text("hours of work")
+    with training_lock(work), pytest.raises(LandmarkDetectionError, match="Another program is training in"):
+        run(**choice)
+    assert (work / "last.ckpt").read_text() == "hours of work"
 
 
 def test_finished_training_is_replaced_by_a_new_one(run):

@@ -13,6 +13,7 @@ from LandmarkDetectionLib.cli import _parser
 from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.models.registry import list_models
+from LandmarkDetectionLib.training.lock import training_lock
 from LandmarkDetectionLib.training.presets import PRESETS
 from LandmarkDetectionLib.training_setup import TrainingSetup, suggested_name
 
@@ -87,16 +88,16 @@ def test_networks_that_are_trained_one_after_the_other_can_be_resumed(setup):
     assert setup.can_resume
 
 
-def test_what_stopped_can_be_forgotten(setup):
-    setup.forget()
-    (setup.work_folder / "fold-1.training").mkdir(parents=True)
-    (setup.work_folder / "fold-1.training" / "last.ckpt").touch()
-    setup.output.mkdir()
+def test_what_another_program_trains_can_neither_be_resumed_nor_replaced(setup, dataset):
+    (setup.work_folder / "last.ckpt").parent.mkdir(parents=True)
+    (setup.work_folder / "last.ckpt").touch()
+    with training_lock(setup.work_folder):
+        assert not setup.can_resume
+        assert setup.problem(dataset, None) == (
+            "Another program is training blobs: wait until it has ended, or choose another name."
+        )
     assert setup.can_resume
-    setup.forget()
-    assert not setup.can_resume
-    assert not setup.work_folder.exists()
-    assert setup.output.exists()
+    assert not setup.problem(dataset, None)
 
 
 def test_the_folds_are_trained_before_the_model(setup):

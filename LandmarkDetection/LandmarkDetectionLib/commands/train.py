@@ -27,7 +27,9 @@ def add_parser(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--preset", choices=tuple(PRESETS), default="standard", help=preset)
     add_device_argument(parser)
     parser.add_argument("--config", metavar="FILE.json", type=Path, help="settings that replace those of the preset")
-    parser.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
+    interrupted = parser.add_mutually_exclusive_group()
+    interrupted.add_argument("--resume", action="store_true", help="go on where an interrupted training stopped")
+    interrupted.add_argument("--anew", action="store_true", help="forget what an interrupted training has reached")
     parser.add_argument("--init-from", metavar="BUNDLE", help="start from the weights of this model")
     folds = "calibrate the model by cross-validation, which takes K more trainings; for example 5"
     parser.add_argument("--folds", metavar="K", type=int, help=folds)
@@ -49,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
             device=arguments.device,
             config=arguments.config,
             resume=arguments.resume,
+            anew=arguments.anew,
             init_from=None if arguments.init_from is None else find_model(arguments.init_from),
             folds=arguments.folds,
         )

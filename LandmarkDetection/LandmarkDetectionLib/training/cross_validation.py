@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -32,10 +32,17 @@ _PLAN_FILE = "folds.json"
 
 @dataclass(frozen=True)
 class FoldPlan:
-    """How the train and validation cases of a dataset are divided; `seed` is that of the division and detections."""
+    """How the train and validation cases of a dataset are divided.
+
+    Attributes:
+        seed: of the division and detections.
+        folds: the cases.
+        fingerprint: of what is trained in each of them; empty where it was not kept.
+    """
 
     seed: int
     folds: tuple[Fold, ...]
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +82,7 @@ def folds_of(dataset: Dataset, count: int, seed: int) -> tuple[Fold, ...]:
     return assign_folds(subjects, count, len(validation) / max(len(subjects), 1), seed)
 
 
-def plan_folds(dataset: Dataset, count: int, folder: Path, seed: int) -> FoldPlan:
+def plan_folds(dataset: Dataset, count: int, folder: Path, seed: int, fingerprint: str = "") -> FoldPlan:
     """Divide the cases, and keep the division in the folder of the training.
 
     Args:
@@ -83,15 +90,25 @@ def plan_folds(dataset: Dataset, count: int, folder: Path, seed: int) -> FoldPla
         count: how many folds.
         folder: for everything about the folds.
         seed: of the division.
+        fingerprint: of what is to be trained, see `training_fingerprint`.
 
     Raises:
-        LandmarkDetectionError: if the cases are too few, or the folder holds other folds.
+        LandmarkDetectionError: if the cases are too few, or the folder holds folds of other cases, or of another
+            method, start, settings or points.
     """
-    plan = FoldPlan(seed, folds_of(dataset, count, seed))
+    plan = FoldPlan(seed, folds_of(dataset, count, seed), fingerprint)
     file = folder / _PLAN_FILE
-    if file.exists() and read_plan(folder) != plan:
-        message = f"{file} divides the cases otherwise; train without --resume, or choose another output."
-        raise LandmarkDetectionError(message)
+    if file.exists():
+        begun = read_plan(folder)
+        if replace(begun, fingerprint="") != replace(plan, fingerprint=""):
+            message = f"{file} divides the cases otherwise; begin this training anew, or choose another name."
+            raise LandmarkDetectionError(message)
+        if begun.fingerprint not in ("", fingerprint):
+            message = (
+                f"{folder}: its folds were begun with another method, other settings, another start or other points; "
+                "choose what they were begun with, begin this training anew, or choose another name."
+            )
+            raise LandmarkDetectionError(message)
     with whole_file(file) as path:
         path.write_text(json.dumps(record_to_json(plan), indent=1), encoding="utf-8")
     return plan

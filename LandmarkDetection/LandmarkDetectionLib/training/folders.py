@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+from ..errors import LandmarkDetectionError
 from ..models.bundle_files import CARD_FILE
+from .lock import LOCK_FILE
 from .log_files import CHECKPOINT_FILE
 
 
@@ -21,6 +24,23 @@ def fold_bundle(folder: Path, number: int) -> Path:
 def fold_files(folder: Path) -> list[Path]:
     """All that folds have left in the work folder of a training: their bundles, and what lies beside these."""
     return list(folder.glob("fold-*"))
+
+
+def forget_training(folder: Path) -> None:
+    """Remove all that a training has left in its work folder but the lock of the one that begins.
+
+    Raises:
+        LandmarkDetectionError: if that is not allowed.
+    """
+    try:
+        for left in folder.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            elif left.name != LOCK_FILE:
+                left.unlink()
+    except OSError as error:
+        message = f"{folder} cannot be emptied ({error.strerror or error}); choose another name."
+        raise LandmarkDetectionError(message) from error
 
 
 def is_interrupted(bundle: Path) -> bool:

@@ -31,9 +31,11 @@ from ..preprocessing import Preprocessing, canonical_size_mm
 from .cases import CaseReader, TrainingCase
 from .cross_report import calibration_of, write_cross_validation
 from .cross_validation import folds_begun, forget_folds, plan_folds, run_folds
-from .folders import is_interrupted, work_folder
+from .fingerprint import training_fingerprint
+from .folders import forget_training, is_interrupted, work_folder
 from .folds import Fold
 from .job import TrainingJob, mean_position_error_mm
+from .lock import is_training, training_lock
 from .method import TrainingMethod
 from .pose_template import all_posed, pose_template
 from .ranks import Ranks, all_ranks, check_devices
@@ -53,6 +55,7 @@ def train(
     device: str = "auto",
     config: Path | str | None = None,
     resume: bool = False,
+    anew: bool = False,
     init_from: Path | str | None = None,
     folds: int | None = None,
     parts: tuple[Sequence[str], Sequence[str]] | None = None,
@@ -71,6 +74,7 @@ def train(
         device: "auto", "cpu", "cuda" or "mps".
         config: JSON file that changes entries of the preset.
         resume: go on with an interrupted training of the same output.
+        anew: forget such a training, once all that this call names has proved usable.
         init_from: bundle of the same method and landmarks whose weights to start from.
         folds: how many; None for no cross-validation, or for that of the training to go on with.
         parts: names of the cases that train and of those that choose the weights, in place of the dataset's splits.
@@ -80,8 +84,8 @@ def train(
         The card of the new bundle.
 
     Raises:
-        LandmarkDetectionError: if the call, the dataset or the configuration is not usable, or a new training would
-            overwrite what an interrupted one has reached.
+        LandmarkDetectionError: if the call, the dataset or the configuration is not usable, the same output is being
+            trained already, or a new training would overwrite what an interrupted one has reached.
     """
     request = TrainingRequest(
         dataset=str(dataset_folder),
@@ -95,11 +99,13 @@ def train(
         seed=seed,
         parts=parts,
     )
-    if not resume:
+    if not (resume or anew):
         _check_is_free(request)
     plan = _Plan.of(request)
     check_devices(plan.device, plan.recipe.optimisation.devices)
-    with _work_folder(request) as work:
+    with _work_folder(request) as work, training_lock(work):
+        if anew:
+            forget_training(work)
         if not resume:
             forget_folds(work)
         elif folds is None:
@@ -218,7 +224,8 @@ class _Plan:
                 "it; leave out --folds, or start from another model."
             )
             raise LandmarkDetectionError(message)
-        folds = plan_folds(self.dataset, count, folder, seed)
+        fingerprint = training_fingerprint(self.request.method, self.recipe, self.initial, self.dataset)
+        folds = plan_folds(self.dataset, count, folder, seed, fingerprint)
 
         def train_model(fold: Fold, output: Path) -> None:
             request = dataclasses.replace(self.request, output=str(output), parts=(fold.training, fold.choosing))
@@ -337,10 +344,10 @@ def _work_folder(request: TrainingRequest) -> Iterator[Path]:
 
 
 def _check_is_free(request: TrainingRequest) -> None:
-    if is_interrupted(Path(request.output)):
+    if is_interrupted(Path(request.output)) and not is_training(request.work_folder):
         message = (
-            f"{request.work_folder} holds a training that stopped before its end; go on with it by --resume, or delete "
-            "that folder to begin anew."
+            f"{request.work_folder} holds a training that stopped before its end; go on with it by --resume, or forget "
+            "what it has reached by --anew."
         )
         raise LandmarkDetectionError(message)
 
