@@ -57,7 +57,7 @@ def test_another_scalp_is_brighter_or_darker_by_one_factor_and_the_brain_as_it_w
     np.testing.assert_array_equal(changed.voxels[distances >= SCALP_MM], 5)
     fat = np.unique(changed.voxels[(distances >= SKULL_MM) & (distances < SCALP_MM)])
     assert len(fat) == 1
-    assert np.exp(-0.7) <= (fat[0] - 5) / (220 - 5) <= np.exp(0.7)
+    assert np.exp(-0.35) <= (fat[0] - 5) / (220 - 5) <= np.exp(0.7)
 
 
 def test_half_of_the_heads_have_another_scalp_where_the_recipe_says_so():

@@ -40,8 +40,9 @@ class Augmentation:
         cut_short: share of variants in which a cut takes a fifth to three fifths of the landmarks away, so that a model
             learns to tell what a volume does not show.
         skull_strip, deface: shares of volumes of heads whose skull, or whose face, is taken away.
-        scalp: strongest change (log) of how bright all but the brain is in half of the other heads: fat differs more
-            between scanners than anything else, and being brightest, it decides how bright the brain appears.
+        scalp: by how much (log) all but the brain is brightened at most in half of the other heads, or darkened by half
+            as much: fat differs more between scanners than anything else, and being brightest, it decides how bright
+            the brain appears.
         elastic_mm: largest standard deviation of a smooth random displacement along each axis.
         elastic_grid_mm: distance of its control points: the larger, the smoother. Where it is less than about 12 times
             the deviation, in volumes 25 times, the displacement is reduced, lest the image be folded.

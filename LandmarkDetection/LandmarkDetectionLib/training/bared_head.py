@@ -36,14 +36,14 @@ def without_skull(volume: Volume, landmarks: LandmarkSet, generator: np.random.G
 def with_other_scalp(
     volume: Volume, landmarks: LandmarkSet, generator: np.random.Generator, strongest: float
 ) -> Volume:
-    """The head with all but its brain brighter or darker by a factor whose logarithm is at most `strongest`.
+    """The head with all but its brain brighter or darker, as the fat of other scanners is.
 
     Args:
         volume, landmarks, generator: see `without_skull`.
-        strongest: largest change, as a logarithm.
+        strongest: logarithm of the largest factor; that of the smallest is minus half of it.
     """
     is_brain = _is_brain(volume, landmarks, generator)
-    factor = np.exp(generator.uniform(-1, 1) * strongest)
+    factor = np.exp(generator.uniform(-0.5, 1.0) * strongest)
     darkest = float(volume.voxels.min())
     voxels = volume.voxels.astype(np.float32)
     return dataclasses.replace(volume, voxels=np.where(is_brain, voxels, darkest + (voxels - darkest) * factor))
