@@ -10,8 +10,8 @@ import slicer
 from slicer.i18n import tr as _
 
 from LandmarkDetectionLib.models.bundle_files import export_bundle
-from LandmarkDetectionLib.models.registry import import_model
 from LandmarkDetectionLib.training_setup import TrainingSetup
+from LandmarkDetectionWidgets.models_dialog import import_asking
 
 
 class BundleSection:
@@ -36,7 +36,7 @@ class BundleSection:
             setup: what was trained.
             problem: why it cannot be saved, as a sentence; empty if it can.
         """
-        if setup != self._setup:
+        if setup != self._setup or problem:
             self._ui.saveLabel.setText("")
         self._setup = setup
         self._ui.saveModelButton.setEnabled(not problem)
@@ -46,12 +46,15 @@ class BundleSection:
         self._ui.saveLabel.setVisible(bool(self._ui.saveLabel.text))
 
     def _on_save_clicked(self) -> None:
-        with slicer.util.tryWithErrorDisplay(_("The model was not saved."), waitCursor=True):
-            name = import_model(self._setup.output).name
-            self._say(_("{name} is ready in Landmark Detection.").format(name=name))
-            self._on_saved()
+        self._say("")
+        with slicer.util.tryWithErrorDisplay(_("The model was not saved.")):
+            card = import_asking(self._setup.output, self._ui.saveModelButton)
+            if card is not None:
+                self._say(_("{name} is ready in Landmark Detection.").format(name=card.name))
+                self._on_saved()
 
     def _on_export_clicked(self) -> None:
+        self._say("")
         with slicer.util.tryWithErrorDisplay(_("The model was not exported.")):
             file = qt.QFileDialog.getSaveFileName(
                 self._ui.exportModelButton,
@@ -60,9 +63,10 @@ class BundleSection:
                 _("Model bundles (*.zip)"),
             )
             if file:
+                file = file if file.lower().endswith(".zip") else f"{file}.zip"
                 export_bundle(self._setup.output, Path(file))
                 self._say(_("{name} was written to {file}.").format(name=self._setup.name, file=file))
 
     def _say(self, text: str) -> None:
         self._ui.saveLabel.setText(text)
-        self._ui.saveLabel.setVisible(True)
+        self._ui.saveLabel.setVisible(bool(text))
