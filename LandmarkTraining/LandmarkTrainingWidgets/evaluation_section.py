@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,22 @@ from .curves import Sheet, chart_of, draw_curves, show_chart
 from .tables import fill_table, rows_of
 
 _CHART_ROLE = "curveChart"
+
+
+@dataclass(frozen=True)
+class _ShownReport:
+    """What the panel shows of a report.
+
+    Attributes:
+        summary: numbers of cases and points, mean and median error, and what is not among them.
+        accuracy, landmarks: errors of the model and its rivals, and of each landmark.
+        curve: (error, share of the points within it in per cent) pairs.
+    """
+
+    summary: str
+    accuracy: Rows
+    landmarks: Rows
+    curve: list[tuple[float, float]]
 
 
 class EvaluationSection:
@@ -57,6 +74,11 @@ class EvaluationSection:
         return self._runner.is_busy
 
     @property
+    def running(self) -> TrainingSetup | None:
+        """What is being evaluated, None if nothing is."""
+        return self._setup if self.is_busy else None
+
+    @property
     def process_id(self) -> int | None:
         """Of the child process, None if there is none."""
         return self._runner.process_id
@@ -69,11 +91,11 @@ class EvaluationSection:
             setup: what was trained; one that is being evaluated is shown instead.
             problem: why it cannot be evaluated, as a sentence; empty if it can.
         """
-        is_news = owner is not self._owner or (not self.is_busy and setup != self._setup)
+        is_news = not self.is_busy and (owner is not self._owner or setup != self._setup)
         self._problem, self._owner = problem, owner
         if is_news:
-            self._setup = self._setup if self.is_busy else setup
-            self._show_report(_read_report(self._setup))
+            self._setup = setup
+            self._show_report(_read_report(setup))
         self._update_widgets()
 
     def forget_scene(self) -> None:
@@ -94,6 +116,7 @@ class EvaluationSection:
         """
         self._setup = setup
         self._runner.start(*setup.evaluation_arguments(TEST))
+        self._show_report(None)
         self._ui.evaluationLabel.setText(_("Finding the landmarks of the test cases..."))
         self._update_widgets()
 
@@ -101,7 +124,9 @@ class EvaluationSection:
         """End an evaluation if one is running."""
         if self.is_busy:
             self._runner.stop()
-            self._ui.evaluationLabel.setText(_("Cancelled."))
+            self.reload()
+            if self._report is None:
+                self._ui.evaluationLabel.setText(_("Cancelled."))
             self._end()
 
     def _on_evaluate_clicked(self) -> None:
@@ -111,8 +136,10 @@ class EvaluationSection:
             self._on_evaluate()
 
     def _show_finished(self, _output: str) -> None:
-        self._show_report(_read_report(self._setup))
-        self._end()
+        try:
+            self._show_report(_read_report(self._setup))
+        finally:
+            self._end()
 
     def _show_failed(self, failure: CommandFailed) -> None:
         self._ui.evaluationLabel.setText(str(failure.error))
@@ -123,25 +150,32 @@ class EvaluationSection:
         self._update_widgets()
         self._on_ended()
 
-    def _show_report(self, report: dict[str, Any] | None) -> None:
-        ui = self._ui
-        ui.evaluationLabel.setText("" if report is None else _summary(report))
+    def _show_report(self, report: _ShownReport | None) -> None:
+        ui, self._report = self._ui, report
+        ui.evaluationLabel.setText("" if report is None else report.summary)
         for table in (ui.accuracyTable, ui.landmarkErrorsTable):
             table.setVisible(report is not None)
         if report is not None:
-            fill_table(ui.accuracyTable, *rows_of(_narrow(accuracy_rows(report)), _("Test cases")))
+            fill_table(ui.accuracyTable, *rows_of(report.accuracy, _("Test cases")))
             fit_height(ui.accuracyTable)
-            fill_table(ui.landmarkErrorsTable, *rows_of(_narrow(landmark_rows(report)), _("Landmark")))
-        if self._owner is not None and report is not None:
+            fill_table(ui.landmarkErrorsTable, *rows_of(report.landmarks, _("Landmark")))
+            self._draw()  # last: it changes the parameter node, for which the panel may show another report
+
+    def _draw(self) -> None:
+        if self._owner is not None:
             sheet = Sheet(_("Errors on the test cases"), _("Error (mm)"), _("Landmarks within this error (%)"))
-            curve = _cumulative(self._setup.report_folder)
-            draw_curves(self._owner, _CHART_ROLE, sheet, {report["model"]["name"]: curve})
-        self._has_report = report is not None
+            draw_curves(self._owner, _CHART_ROLE, sheet, {self._setup.name: self._report.curve})
 
     def _on_open_clicked(self) -> None:
-        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self._setup.report_folder / "index.html")))
+        page = self._setup.report_folder / "index.html"
+        if page.exists():
+            qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(page)))
+        else:
+            self.reload()
+            slicer.util.errorDisplay(_("The report is no longer there: evaluate the model again."))
 
     def _on_curve_clicked(self) -> None:
+        self._draw()  # the chart may have been deleted
         show_chart(chart_of(self._owner, _CHART_ROLE))
 
     def _update_widgets(self) -> None:
@@ -151,24 +185,25 @@ class EvaluationSection:
         ui.evaluateButton.setEnabled(is_busy or not self._problem)
         purpose = _("Compare the model with the truth on cases it has never seen.")
         ui.evaluateButton.setToolTip(_("Stop the evaluation.") if is_busy else self._problem or purpose)
-        hint = "" if self._has_report else _("Evaluate the model first.")
+        hint = _("Evaluate the model first.") if self._report is None else ""
         for button in (ui.openReportButton, ui.showCurveButton):
-            button.setEnabled(self._has_report)
+            button.setEnabled(self._report is not None)
             button.setToolTip(hint)
         ui.evaluationLabel.setVisible(bool(ui.evaluationLabel.text))
 
 
-def _read_report(setup: TrainingSetup) -> dict[str, Any] | None:
-    """The report on the model as it is now, None if there is none."""
-    file = setup.report_folder / "report.json"
-    if not file.exists() or not setup.is_trained:
-        return None
+def _read_report(setup: TrainingSetup) -> _ShownReport | None:
+    """The report on the model as it is now and on this dataset, None if there is none that can be read whole."""
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
-        is_of_this_model = report["model"]["weights_sha256"] == load_card(setup.output).weights_sha256
-    except (OSError, ValueError, KeyError, LandmarkDetectionError):
+        report = json.loads((setup.report_folder / "report.json").read_text(encoding="utf-8"))
+        if report["model"]["weights_sha256"] != load_card(setup.output).weights_sha256:
+            return None
+        if report["dataset_path"] != str(Path(setup.dataset).resolve()):
+            return None
+        accuracy, landmarks = _narrow(accuracy_rows(report)), _narrow(landmark_rows(report))
+        return _ShownReport(_summary(report), accuracy, landmarks, _cumulative(setup.report_folder))
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, LandmarkDetectionError):
         return None
-    return report if is_of_this_model else None
 
 
 def _narrow(rows: Rows) -> Rows:
@@ -180,14 +215,20 @@ def _main_headings(headings: list[str]) -> list[str]:
     return headings[:1] + [heading for heading in headings if heading.startswith("≤")][:1]
 
 
-def _summary(report: dict[str, Any]) -> str:
-    text = _("Test cases: {cases}, points: {points}, mean error {error:.2f} mm, median {median:.2f} mm.")
+def _summary(report: Mapping[str, Any]) -> str:
     overall = report["overall"]
-    lines = [
-        text.format(
-            cases=report["cases"], points=overall["points"], error=overall["mre_mm"], median=overall["median_mm"]
+    points, found = overall["points"], overall["points"] - overall["failed"]
+    text = _("Test cases: {cases}, points: {points}, mean error {error:.2f} mm, median {median:.2f} mm.")
+    if found == 0:
+        text = _("Test cases: {cases}, points: {points}: no point was found.")
+    elif found < points:
+        text = _(
+            "Test cases: {cases}, points: {found} of {points} found, mean error {error:.2f} mm, median {median:.2f} mm."
         )
-    ]
+    error, median = overall["mre_mm"], overall["median_mm"]
+    lines = [text.format(cases=report["cases"], points=points, found=found, error=error, median=median)]
+    if unknown := report["landmarks_unknown_to_model"]:
+        lines.append(_("Not found by this model, not counted: {labels}.").format(labels=", ".join(unknown)))
     return "\n".join(lines + [f"{one['case']}: {one['message']}" for one in report["failed"]])
 
 

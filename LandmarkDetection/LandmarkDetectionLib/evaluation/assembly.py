@@ -107,6 +107,7 @@ def _description(study: Study, outcomes: Sequence[CaseOutcome]) -> dict[str, Any
     """The part of a report that says what was evaluated on what, and what went wrong."""
     return {
         "dataset": study.dataset,
+        "dataset_path": study.dataset_path,
         "split": study.split,
         "model": dataclasses.asdict(study.model),
         "cases": len(outcomes),

@@ -145,6 +145,7 @@ def _study(reference: Reference, predictor: Predictor) -> Study:
     dataset = reference.dataset
     return Study(
         dataset=dataset.name,
+        dataset_path=str(dataset.path.resolve()),
         split=reference.split,
         dimension=dataset.dimension,
         labels=reference.labels,

@@ -23,6 +23,7 @@ class Study:
 
     Attributes:
         dataset, split: names.
+        dataset_path: folder or packed file of the dataset.
         dimension: 2 for pictures, 3 for volumes.
         labels: the landmarks that are compared.
         unknown_labels: those of the dataset that the model does not know.
@@ -34,6 +35,7 @@ class Study:
     """
 
     dataset: str
+    dataset_path: str
     split: str
     dimension: int
     labels: tuple[str, ...]
