@@ -78,6 +78,9 @@ def find_model(name_or_path: str | Path) -> Path:
         return folders[text]
     if Path(text).exists():
         return Path(text)
+    if len(Path(text).parts) > 1:
+        message = f"{text} does not exist; give the folder or zip of a model bundle."
+        raise LandmarkDetectionError(message)
     raise _unknown_model(text, "a model's name or a bundle's path", folders)
 
 

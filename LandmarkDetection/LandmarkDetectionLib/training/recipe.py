@@ -118,7 +118,8 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        message = f"{path}: cannot be read as a JSON configuration ({error}); correct the file or its name."
+        reason = getattr(error, "strerror", None) or error
+        message = f"{path}: cannot be read as a JSON configuration ({reason}); correct the file or its name."
         raise LandmarkDetectionError(message) from error
     if not isinstance(content, dict):
         message = f"{path}: a configuration is a JSON object; correct the file."
