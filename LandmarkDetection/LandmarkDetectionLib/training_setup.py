@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from .models.card import ModelCard
 from .models.registry import resources_folder, user_models_folder
 from .training.folders import fold_bundle, is_interrupted, work_folder
 from .training.lock import is_training
-from .training.log_files import PLAN_FILE, network_folders, read_progress
+from .training.log_files import FOLDS_FILE, PLAN_FILE, network_folders, read_progress
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 _WINDOWS_NAMES = {"con", "prn", "aux", "nul"} | {
@@ -106,6 +107,14 @@ class TrainingSetup:
     def can_resume(self) -> bool:
         """Whether a training of this name stopped before its end."""
         return is_interrupted(self.output) and not is_training(self.work_folder)
+
+    @property
+    def folds_begun(self) -> int:
+        """How many folds the training that can be resumed was begun with; 1 for none."""
+        try:
+            return len(json.loads((self.work_folder / FOLDS_FILE).read_text(encoding="utf-8"))["folds"])
+        except (OSError, ValueError, TypeError, KeyError):
+            return 1
 
     def training_arguments(self, *, resume: bool) -> list[str]:
         """The command that trains; unless it resumes, it forgets what an interrupted training of this name reached."""

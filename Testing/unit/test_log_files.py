@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from LandmarkDetectionLib.training.log_files import TrainingPlan, TrainingProgress, read_progress, write_plan
+from LandmarkDetectionLib.training.log_files import (
+    TrainingPlan,
+    TrainingProgress,
+    network_folders,
+    read_progress,
+    write_plan,
+)
 
 HEADER = "step,minutes,loss,validation_error_mm\n"
 
@@ -46,3 +52,16 @@ def test_a_line_that_is_still_being_written_is_left_for_later(tmp_path):
     found = progress_after(tmp_path, "49,0.5,2.5,\n99,1.", TrainingPlan(100, 4.0))
     assert found.losses == ((49, 2.5),)
     assert progress_after(tmp_path, "49,0.5,2.5,\n9", TrainingPlan(100, 4.0)).step == 50
+
+
+@pytest.mark.parametrize("plan", ["{", "[]", "{}", '{"steps": 0, "minutes": 0}', '{"steps": "many", "minutes": 1}'])
+def test_what_is_damaged_counts_as_nothing(tmp_path, plan):
+    progress_after(tmp_path, "49,0.5,2.5,\n", TrainingPlan(100, 4.0))
+    (tmp_path / "plan.json").write_text(plan)
+    assert read_progress(tmp_path) == TrainingProgress()
+
+
+def test_a_folder_that_cannot_be_is_no_progress(tmp_path):
+    (tmp_path / "file").touch()
+    assert read_progress(tmp_path / "file" / "name.training") == TrainingProgress()
+    assert network_folders(tmp_path / "file" / "name.training") == [tmp_path / "file" / "name.training"]

@@ -14,6 +14,7 @@ from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.models.card import ModelCard
 from LandmarkDetectionLib.models.registry import list_models
 from LandmarkDetectionLib.training.lock import training_lock
+from LandmarkDetectionLib.training.log_files import TrainingPlan, write_plan
 from LandmarkDetectionLib.training.presets import PRESETS
 from LandmarkDetectionLib.training_setup import TrainingSetup, suggested_name
 
@@ -111,6 +112,37 @@ def test_the_folds_are_trained_before_the_model(setup):
             (work / name / "model.json").touch()
     assert parts == [(1, 3, work / "fold-1.training"), (2, 3, work / "fold-2.training"), (3, 3, work)]
     assert changed(setup, folds=1).part.count == 1
+
+
+def test_each_network_of_each_training_is_a_part(setup):
+    setup = changed(setup, folds=2)
+    fold = setup.work_folder / "fold-1.training"
+    for name in ("0", "1", "1x"):
+        (fold / name).mkdir(parents=True)
+    parts = [(setup.part.number, setup.part.count, setup.part.folder)]
+    for index in range(2):
+        write_plan(fold / str(index), TrainingPlan(100, 4.0))
+        parts.append((setup.part.number, setup.part.count, setup.part.folder))
+    assert parts == [(1, 6, fold / "0"), (1, 6, fold / "0"), (2, 6, fold / "1")]
+
+
+def test_the_error_is_the_mean_of_the_networks_best(setup):
+    assert setup.validation_error_mm is None
+    for index, errors in enumerate(((4.0, 2.0), (6.0, 7.0))):
+        folder = setup.work_folder / str(index)
+        folder.mkdir(parents=True)
+        write_plan(folder, TrainingPlan(100, 4.0))
+        rows = "".join(f"{step},1.0,,{error}\n" for step, error in enumerate(errors))
+        (folder / "metrics.csv").write_text(f"step,minutes,loss,validation_error_mm\n{rows}")
+    assert setup.validation_error_mm == 4.0
+
+
+@pytest.mark.parametrize(("content", "folds"), [('{"folds": [1, 2, 3]}', 3), ("{", 1), ("{}", 1), ("[]", 1)])
+def test_the_folds_that_were_begun_are_known(setup, content, folds):
+    assert setup.folds_begun == 1
+    setup.work_folder.mkdir(parents=True)
+    (setup.work_folder / "folds.json").write_text(content)
+    assert setup.folds_begun == folds
 
 
 def test_a_training_that_stopped_among_its_folds_can_be_resumed(setup):

@@ -25,9 +25,9 @@ from .calibration import HeldOut
 from .cases import CaseReader, TrainingCase
 from .folders import fold_bundle, fold_files
 from .folds import Fold, assign_folds
+from .log_files import FOLDS_FILE
 
 REPORT_FOLDER = "cross-validation"
-_PLAN_FILE = "folds.json"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class FoldResult:
 
 def forget_folds(folder: Path) -> None:
     """Remove what an earlier training left about folds, lest a later resume take it for its own."""
-    (folder / _PLAN_FILE).unlink(missing_ok=True)
+    (folder / FOLDS_FILE).unlink(missing_ok=True)
     for leftover in [*fold_files(folder), *folder.glob(REPORT_FOLDER)]:
         shutil.rmtree(leftover)
 
@@ -68,7 +68,7 @@ def folds_begun(folder: Path) -> int | None:
     Raises:
         LandmarkDetectionError: if its division is damaged.
     """
-    return len(read_plan(folder).folds) if (folder / _PLAN_FILE).exists() else None
+    return len(read_plan(folder).folds) if (folder / FOLDS_FILE).exists() else None
 
 
 def folds_of(dataset: Dataset, count: int, seed: int) -> tuple[Fold, ...]:
@@ -97,7 +97,7 @@ def plan_folds(dataset: Dataset, count: int, folder: Path, seed: int, fingerprin
             method, start, settings or points.
     """
     plan = FoldPlan(seed, folds_of(dataset, count, seed), fingerprint)
-    file = folder / _PLAN_FILE
+    file = folder / FOLDS_FILE
     if file.exists():
         begun = read_plan(folder)
         if replace(begun, fingerprint="") != replace(plan, fingerprint=""):
@@ -120,7 +120,7 @@ def read_plan(folder: Path) -> FoldPlan:
     Raises:
         LandmarkDetectionError: if there is none, or it is damaged.
     """
-    file = folder / _PLAN_FILE
+    file = folder / FOLDS_FILE
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

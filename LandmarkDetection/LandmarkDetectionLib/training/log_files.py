@@ -14,6 +14,8 @@ LOG_FILE = "metrics.csv"
 PLAN_FILE = "plan.json"
 CHECKPOINT_FILE = "last.ckpt"
 """What a resumed training goes on from."""
+FOLDS_FILE = "folds.json"
+"""How the cases are divided, where a training has folds."""
 
 COLUMNS = ("step", "minutes", "loss", "validation_error_mm")
 """Of the log. Steps count from 0, minutes include earlier parts of a resumed training; a row has a loss or an error."""
@@ -72,19 +74,32 @@ def write_plan(folder: Path, plan: TrainingPlan) -> None:
 
 
 def read_progress(folder: Path) -> TrainingProgress:
-    """What the training with this folder has reached; nothing if it has not begun."""
+    """What the training with this folder has reached; nothing if it has not begun, or its files are damaged."""
     try:
         plan = TrainingPlan(**json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
+        if not (plan.steps > 0 and plan.minutes > 0):
+            return TrainingProgress()
         with (folder / LOG_FILE).open(newline="", encoding="utf-8") as file:
             rows = [{name: _number(row.get(name)) for name in COLUMNS} for row in csv.DictReader(file)]
-    except FileNotFoundError:
+    except (OSError, ValueError, TypeError, csv.Error):
         return TrainingProgress()
-    rows = [row for row in rows if not math.isnan(row["step"] + row["minutes"])]
+    rows = [row for row in rows if math.isfinite(row["step"] + row["minutes"])]
     step, minutes = (rows[-1]["step"] + 1, rows[-1]["minutes"]) if rows else (0, 0.0)
     losses, errors_mm = (
         tuple((int(row["step"]), row[name]) for row in rows if not math.isnan(row[name])) for name in COLUMNS[2:]
     )
     return TrainingProgress(plan, int(step), minutes, losses, errors_mm)
+
+
+def network_folder(folder: Path, index: int) -> Path:
+    """For the files of one of several networks that a training teaches one after the other."""
+    return folder / str(index)
+
+
+def network_folders(folder: Path) -> list[Path]:
+    """Those of a training's networks in the order they learn; the training's own where all learns at once."""
+    count = sum(one.name.isdecimal() for one in folder.glob("[0-9]*"))
+    return [network_folder(folder, index) for index in range(count)] or [folder]
 
 
 def _number(text: str | None) -> float:

@@ -21,6 +21,7 @@ from .cases import TrainingCase
 from .initial_weights import start_from
 from .job import TrainedModel, TrainingJob
 from .learner import fit
+from .log_files import network_folder
 from .method import TrainingMethod
 from .patch_pool import PatchPool
 from .pin_learner import NetworkPart, PINLearner
@@ -50,10 +51,14 @@ def train_pin_single(job: TrainingJob) -> TrainedModel:
     job = dataclasses.replace(job, recipe=dataclasses.replace(job.recipe, optimisation=share))
     weights: dict[str, Tensor] = {}
     errors_mm = []
+    folders = [network_folder(job.folder, index) for index in range(len(job.card.landmarks))]
+    if job.ranks.is_first:
+        for folder in folders:  # all at once, which tells who follows the training how many networks will learn
+            folder.mkdir(parents=True, exist_ok=True)
     for index, definition in enumerate(job.card.landmarks):
         card = dataclasses.replace(job.card, landmarks=(definition,), planes=(), measurements=(), interchangeable=())
         free_point = ShapeModel.free_point(_deviation_mm(job, pool, index))
-        part = NetworkPart(card, [index], free_point, job.folder / str(index), prefix=f"{index}.")
+        part = NetworkPart(card, [index], free_point, folders[index], prefix=f"{index}.")
         part_weights, error_mm = _train_network(job, pool, part)
         weights |= part_weights
         errors_mm.append(error_mm)
