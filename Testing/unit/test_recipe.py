@@ -106,3 +106,8 @@ def test_unknown_preset_is_refused():
 def test_no_method_takes_a_setting_it_does_not_know(tmp_path, name, part):
     with pytest.raises(LandmarkDetectionError, match=f"{part}: wisdom is not a known field"):
         load_recipe(load_method(name), "quick", write(tmp_path, {part: {"wisdom": 3}}))
+
+
+def test_a_file_that_is_not_there_is_named_in_words(tmp_path):
+    with pytest.raises(LandmarkDetectionError, match=r"cannot be read as a JSON configuration \(No such file"):
+        load_recipe(PIN, "quick", tmp_path / "none.json")

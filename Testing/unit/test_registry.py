@@ -62,6 +62,10 @@ class TestFinding:
             "choose one of: shipped-brain, tiny-brain."
         )
 
+    def test_a_path_where_nothing_lies_is_answered_without_names(self, tmp_path):
+        with pytest.raises(LandmarkDetectionError, match=r"gone does not exist; give the folder or zip of a model"):
+            registry.find_model(tmp_path / "gone")
+
     def test_the_default_place_is_in_the_users_home(self, monkeypatch, tmp_path):
         monkeypatch.delenv(registry.MODELS_FOLDER_VARIABLE, raising=False)
         monkeypatch.setenv("HOME", str(tmp_path))
