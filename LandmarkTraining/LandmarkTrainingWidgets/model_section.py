@@ -58,7 +58,7 @@ class ModelSection:
         self._choose(self._ui.methodSelector, setup.method)
         self._choose(self._ui.initialSelector, setup.initial)
         self._ui.nameEdit.setPlaceholderText(suggested_name)
-        self._ui.timeLabel.setText(_time_text(setup.preset, setup.folds))
+        self._ui.timeLabel.setText(_time_text(setup))
 
     def set_enabled(self, is_enabled: bool) -> None:
         """Whether choices can be made."""
@@ -92,12 +92,14 @@ class ModelSection:
             self._ui.configEdit.setText(file)
 
 
-def _time_text(preset: str, folds: int) -> str:
-    minutes = PRESETS[preset]
+def _time_text(setup: TrainingSetup) -> str:
+    minutes = PRESETS[setup.preset]
     if minutes is None:
-        text = _("The schedule of the publication: hours to days; a graphics processor is advised.")
+        texts = [_("The schedule of the publication: hours to days; a graphics processor is advised.")]
     else:
-        text = _("At most {minutes:g} minutes on two processor cores.").format(minutes=minutes)
-    if folds > 1:
-        text += " " + _("{count} times that, for the folds.").format(count=folds + 1)
-    return text
+        texts = [_("At most {minutes:g} minutes on two processor cores.").format(minutes=minutes)]
+    if setup.config:
+        texts.append(_("The settings may say otherwise."))
+    if setup.folds > 1:
+        texts.append(_("{count} times that, for the folds.").format(count=setup.folds + 1))
+    return " ".join(texts)
