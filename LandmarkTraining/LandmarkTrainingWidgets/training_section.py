@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,17 @@ import slicer
 from slicer.i18n import tr as _
 
 from LandmarkDetectionLib.command_client import CommandFailed
+from LandmarkDetectionLib.errors import LandmarkDetectionError
+from LandmarkDetectionLib.models.bundle import load_card
 from LandmarkDetectionLib.training.log_files import TrainingProgress, read_progress
 from LandmarkDetectionLib.training_setup import TrainingPart, TrainingSetup
 
 from .choices import Plot
 from .command_runner import CommandRunner
 from .curves import Sheet, chart_of, draw_curves, show_chart
+
+_DOUBLE_CLICK_S = 0.5
+"""So long after a start, a click is the second half of a double click, which does not mean Cancel."""
 
 _CHART_ROLES = {Plot.ERROR: "errorChart", Plot.LOSS: "lossChart"}
 
@@ -38,6 +44,7 @@ class TrainingSection:
         self._setup: TrainingSetup | None = None
         self._progress = self._before = TrainingProgress()
         self._is_plot_wanted = False
+        self._started_s = 0.0
         self._runner = CommandRunner(self._show_finished, self._show_failed, self._follow)
         ui.trainButton.clicked.connect(self._on_train_clicked)
         ui.resumeButton.clicked.connect(lambda: self._on_train(True))
@@ -76,7 +83,7 @@ class TrainingSection:
         self._problem, self._owner = problem, owner
         if not self.is_busy and setup != self._setup:
             self._setup, is_news = setup, True
-            self._ui.trainingLabel.setText("")
+            self._ui.trainingLabel.setText(_origin_text(setup))
             self._progress = read_progress(setup.part.folder)
         if is_news and self._progress.step:
             self._draw()
@@ -92,11 +99,12 @@ class TrainingSection:
         Raises:
             LandmarkDetectionError: if the process cannot be started.
         """
-        self._runner.start(*setup.training_arguments(resume=resume))
-        self._setup = setup
         # What an earlier training left is not shown as the state of this one, which has not read its cases yet.
-        self._before = read_progress(setup.part.folder)
-        self._progress = self._before if resume else TrainingProgress()
+        before = read_progress(setup.part.folder)
+        self._runner.start(*setup.training_arguments(resume=resume))
+        self._started_s = time.monotonic()
+        self._setup, self._before = setup, before
+        self._progress = before if resume else TrainingProgress()
         self._is_plot_wanted = True
         self._draw()
         self._ui.trainingLabel.setText(_("Starting: reading the cases..."))
@@ -107,18 +115,17 @@ class TrainingSection:
         if self.is_busy:
             self._runner.stop()
             self._ui.trainingLabel.setText(_("Cancelled."))
-            self._update_widgets()
-            self._on_ended()
+            self._end()
 
     def chart(self, plot: Plot) -> slicer.vtkMRMLPlotChartNode | None:
         """The chart of a kind, None if there is nothing to plot yet."""
         return None if self._owner is None else chart_of(self._owner, _CHART_ROLES[plot])
 
     def _on_train_clicked(self) -> None:
-        if self.is_busy:
-            self.stop()
-        else:
+        if not self.is_busy:
             self._on_train(False)
+        elif time.monotonic() - self._started_s > _DOUBLE_CLICK_S:
+            self.stop()
 
     @property
     def _chosen_plot(self) -> Plot:
@@ -145,11 +152,11 @@ class TrainingSection:
             self._on_show_clicked()
 
     def _show_finished(self, _output: str) -> None:
-        self._follow()
-        best = self._progress.best_error_mm
-        text = _("{name} is trained: {error:.2f} mm mean error on the validation cases that chose the weights.")
-        self._ui.trainingLabel.setText(text.format(name=self._setup.name, error=best))
-        self._end()
+        try:
+            self._follow()
+            self._ui.trainingLabel.setText(_result_text(self._setup))
+        finally:
+            self._end()
 
     def _show_failed(self, failure: CommandFailed) -> None:
         self._ui.trainingLabel.setText(str(failure.error))
@@ -157,8 +164,13 @@ class TrainingSection:
         slicer.util.errorDisplay(str(failure.error), detailedText=failure.log_tail)
 
     def _end(self) -> None:
-        self._update_widgets()
-        self._on_ended()
+        """Show what the files say at the end: a training that failed at once has changed nothing."""
+        self._progress = read_progress(self._setup.part.folder)
+        try:
+            self._draw()
+            self._update_widgets()
+        finally:
+            self._on_ended()
 
     def _draw(self) -> None:
         if self._owner is None:
@@ -214,11 +226,28 @@ def may_begin(setup: TrainingSetup) -> bool:
     return slicer.util.confirmOkCancelDisplay(question.format(name=setup.name))
 
 
+def _result_text(setup: TrainingSetup) -> str:
+    error = setup.validation_error_mm
+    if error is None:
+        return _("{name} is trained.").format(name=setup.name)
+    text = _("{name} is trained: {error:.2f} mm mean error on the validation cases that chose the weights.")
+    return text.format(name=setup.name, error=error)
+
+
+def _origin_text(setup: TrainingSetup) -> str:
+    """What the model of this name was trained on, which may be another dataset than the chosen one; empty if none."""
+    try:
+        return _("{name} was trained on {data}.").format(name=setup.name, data=load_card(setup.output).training.data)
+    except LandmarkDetectionError:
+        return ""
+
+
 def _progress_text(progress: TrainingProgress, part: TrainingPart) -> str:
     parts = [_("Training {number} of {count}").format(number=part.number, count=part.count)] if part.count > 1 else []
     parts.append(_("Step {step} of {steps}").format(step=progress.step, steps=progress.plan.steps))
     if progress.minutes_left is not None:
-        parts.append(_time_left(progress.minutes_left))
+        left = _time_left(progress.minutes_left)
+        parts.append(left if part.count == 1 else _("{time} in this training").format(time=left))
     if progress.best_error_mm is not None:
         parts.append(_("best validation error {error:.2f} mm").format(error=progress.best_error_mm))
     return " · ".join(parts)

@@ -84,6 +84,7 @@ def trained(testbed: Testbed, opened_training: object, store: Path, spots: Path,
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(MODELS_FOLDER_VARIABLE, str(store))
         testbed.scene.Clear(False)
+        testbed.messages.clear()
         panel.enter()
         prepare(panel, spots, settings["short"])
         panel.ui.nameEdit.setText("trained")

@@ -13,6 +13,7 @@ from training_actions import LIMIT_S, choose, is_running, prepare, start, train
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.models.bundle import load_card
+from LandmarkDetectionLib.training.log_files import read_progress
 
 
 def children_of(process_id):
@@ -41,6 +42,8 @@ class TestChoices:
         assert panel.ui.timeLabel.text == "At most 60 minutes on two processor cores."
         choose(panel.ui.presetSelector, "As published")
         assert "hours to days" in panel.ui.timeLabel.text
+        panel.ui.configEdit.setText("settings.json")
+        assert panel.ui.timeLabel.text.endswith("The settings may say otherwise.")
 
     def test_a_name_is_suggested(self, ready):
         assert ready.ui.nameEdit.placeholderText == "spots-pin"
@@ -138,6 +141,46 @@ class TestTraining:
         card = load_card(store.with_name("trainings") / "trained-tuned")
         assert "; then " in card.training.data
 
+    def test_networks_that_learn_one_after_the_other_are_followed_together(self, testbed, ready, store):
+        choose(ready.ui.methodSelector, "pin-single")
+        train(testbed, ready, "single")
+        assert testbed.messages == []
+        folder = store.with_name("trainings") / "single.training"
+        errors = [read_progress(folder / name).best_error_mm for name in ("0", "1")]
+        assert f"single is trained: {sum(errors) / 2:.2f} mm mean error" in ready.ui.trainingLabel.text
+        assert ready.ui.trainButton.text == "Train"
+        assert ready.training.progress == read_progress(folder / "1")
+
+    def test_the_end_is_told_even_if_the_log_says_nothing_new(self, testbed, ready, trained, monkeypatch):
+        arguments = ["models", "list", "--json"]
+        monkeypatch.setattr(
+            "LandmarkDetectionLib.training_setup.TrainingSetup.training_arguments", lambda *_, **__: arguments
+        )
+        for name, told in (("unlogged", "unlogged is trained."), (trained, "trained is trained: ")):
+            testbed.answers[:] = ["Ok"] * (name == trained)
+            train(testbed, ready, name)
+            assert ready.ui.trainingLabel.text.startswith(told)
+            assert ready.ui.trainButton.text == "Train"
+
+    def test_another_scene_does_not_take_its_place(self, testbed, ready, settings, tmp_path):
+        ready.ui.nameEdit.setText("other")
+        scene = testbed.scene
+        scene.SetURL(str(tmp_path / "scene.mrml"))
+        scene.SetRootDirectory(str(tmp_path))
+        scene.Commit()
+        ready.ui.nameEdit.setText("running")
+        ready.ui.configEdit.setText(str(settings["endless"]))
+        ready.ui.trainButton.click()
+        scene.Import()
+        assert (ready.ui.nameEdit.text, ready.ui.configEdit.text) == ("running", str(settings["endless"]))
+
+    def test_a_double_click_begins_one(self, ready, settings):
+        ready.ui.nameEdit.setText("double")
+        ready.ui.configEdit.setText(str(settings["endless"]))
+        for _ in range(2):
+            ready.ui.trainButton.click()
+        assert ready.training.is_busy
+
     def test_a_trained_model_is_replaced_only_if_the_user_agrees(self, ready, trained, monkeypatch):
         ready.ui.nameEdit.setText(trained)
         monkeypatch.setattr("slicer.util.confirmOkCancelDisplay", lambda *_arguments: False)
@@ -146,6 +189,15 @@ class TestTraining:
 
 
 class TestFailures:
+    def test_a_start_that_fails_leaves_the_curves_of_the_model(self, testbed, ready, trained, tmp_path):
+        (tmp_path / "bad.json").write_text("{")
+        ready.ui.configEdit.setText(str(tmp_path / "bad.json"))
+        testbed.answers.append("Ok")
+        train(testbed, ready, trained)
+        assert "cannot be read as a JSON configuration" in testbed.messages[-1]
+        errors = series_of(ready.training.chart(ready._parameter_node.plot))[trained]
+        assert [step for step, _ in errors] == [3, 7, 11]
+
     def test_an_exception_in_the_child_is_a_message_with_the_logs_tail(self, testbed, ready, store, monkeypatch):
         shown = []
         monkeypatch.setattr(

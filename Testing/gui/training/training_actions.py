@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from LandmarkDetectionLib.training.folders import is_interrupted
+
 LIMIT_S = 600.0
 """For a training: a machine that is busy with others takes its time."""
 
@@ -29,12 +31,14 @@ def train(testbed, panel, name):
 
 
 def start(testbed, panel, name, settings):
-    """A training that could be resumed; the process id of its child."""
+    """A training that could be resumed if it ended now; the process id of its child."""
     panel.ui.configEdit.setText(str(settings))
     panel.ui.nameEdit.setText(name)
     panel.ui.trainButton.click()
     testbed.wait_until(
-        lambda: panel.training.running.can_resume and "best validation error" in panel.ui.trainingLabel.text,
+        lambda: (
+            is_interrupted(panel.training.running.output) and "best validation error" in panel.ui.trainingLabel.text
+        ),
         LIMIT_S,
     )
     return panel.training.process_id
