@@ -139,7 +139,6 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._set_parameter_node(node)
 
     def _keep_running_setup(self, node: LandmarkTrainingParameterNode) -> None:
-        """Another scene names other data, but those of what is running are shown."""
         running = self.training.running or self.evaluation.running
         if running is not None:
             keep_setup(node, running)
@@ -204,15 +203,7 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         return setup.problem(self.dataset.dataset, self.model.card(setup.initial))
 
     def _evaluation_problem(self, setup: TrainingSetup) -> str:
-        if problem := self._saving_problem(setup):
-            return problem
-        if self.dataset.dataset is None:
-            return self.dataset.problem
-        if not self.dataset.dataset.splits.get(TEST):
-            if self.ui.divideButton.enabled:
-                return _("The dataset has no test cases: divide it.")
-            return _('The dataset has no test cases: name some as "test" under "split" in its dataset.json.')
-        return ""
+        return self._saving_problem(setup) or self.dataset.testing_problem
 
     def _saving_problem(self, setup: TrainingSetup) -> str:
         if self.training.is_busy:
@@ -235,11 +226,12 @@ class LandmarkTrainingWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def _on_train(self, resume: bool) -> None:
         with slicer.util.tryWithErrorDisplay(_("The training could not start.")):
-            setup = self._setup()
-            if not resume and not may_begin(setup):
+            if resume:
+                self._parameter_node.folds = self._setup().folds_begun
+            elif not may_begin(self._setup()):
                 return
             self.packages.ensure()
-            self.training.start(setup, resume=resume)
+            self.training.start(self._setup(), resume=resume)
             self._show_parameters()
 
     def _on_evaluate(self) -> None:

@@ -14,7 +14,7 @@ from slicer.i18n import tr as _
 from LandmarkDetectionLib.command_client import CommandFailed
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.dataset import Dataset
-from LandmarkDetectionLib.files.dataset_division import VALIDATION, divide_cases
+from LandmarkDetectionLib.files.dataset_division import TEST, VALIDATION, divide_cases
 from LandmarkDetectionLib.files.dataset_writer import is_new
 
 from .command_runner import CommandRunner
@@ -58,6 +58,17 @@ class DatasetSection:
         if self.dataset is not None and self.dataset.path.is_file():
             return _("A packed file takes no cases: add them to the folder it was made from, and pack that again.")
         return "" if self.dataset is not None or self._is_new else self.problem
+
+    @property
+    def testing_problem(self) -> str:
+        """Why no model can be evaluated on it, as a sentence; empty if one can."""
+        if self.dataset is None:
+            return self.problem
+        if self.dataset.splits.get(TEST):
+            return ""
+        if not self._division_problem():
+            return _("The dataset has no test cases: divide it.")
+        return _('The dataset has no test cases: name some as "test" under "split" in its dataset.json.')
 
     def reload(self) -> None:
         """Read the dataset again, and check it if that was wanted before."""
@@ -178,8 +189,8 @@ class DatasetSection:
 def _summary(dataset: Dataset) -> str:
     splits = ", ".join(f"{split} {len(names)}" for split, names in dataset.splits.items())
     counts = (
-        _("{count} cases").format(count=len(dataset.cases)),
-        _("{count} landmarks").format(count=len(dataset.labels)),
+        _("1 case") if len(dataset.cases) == 1 else _("{count} cases").format(count=len(dataset.cases)),
+        _("1 landmark") if len(dataset.labels) == 1 else _("{count} landmarks").format(count=len(dataset.labels)),
         splits or _("not divided"),
     )
     return " · ".join(filter(None, (dataset.name, dataset.modality, *counts, dataset.licence)))

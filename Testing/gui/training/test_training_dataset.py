@@ -152,6 +152,7 @@ class TestDivision:
         panel.ui.datasetEdit.setText(str(tmp_path / "one"))
         add_nodes()
         panel.ui.addAllCasesButton.click()
+        assert panel.ui.datasetLabel.text == "one · 1 case · 2 landmarks · train 1"
         panel.ui.divideButton.click()
         assert "at least two subjects" in testbed.messages[0]
         assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import slicer
 from testbed.plot_view import series_of
+from tiny_detector import write_tiny_bundle
 from training_actions import choose, is_running, table_texts
 
 from LandmarkDetectionLib.errors import LandmarkDetectionError
@@ -25,6 +27,22 @@ def evaluated(ready, trained):
     """The panel, showing a model that is trained and evaluated."""
     ready.ui.nameEdit.setText(trained)
     return ready
+
+
+@pytest.fixture
+def report_file(trained, store):
+    """The report on that model, which a test may change."""
+    file = store.with_name("trainings") / f"{trained}.evaluation" / "report.json"
+    before = file.read_text()
+    yield file
+    file.write_text(before)
+
+
+def changed(panel, report_file, **changes):
+    """Show the report with other entries."""
+    report_file.write_text(json.dumps(json.loads(report_file.read_text()) | changes))
+    panel.evaluation.reload()
+    return panel.ui.evaluationLabel.text
 
 
 class TestEvaluation:
@@ -56,12 +74,76 @@ class TestEvaluation:
         assert Path(opened[0]).name == "index.html"
         assert Path(opened[0]).exists()
 
-    def test_without_test_cases_it_says_so(self, evaluated, tmp_path):
+    def test_without_test_cases_it_says_what_can_be_done(self, evaluated, tmp_path):
         for seed in range(2):
             add_case(tmp_path / "few", *spots_case(seed))
-        evaluated.ui.datasetEdit.setText(str(tmp_path / "few"))
-        assert not evaluated.ui.evaluateButton.enabled
-        assert "no test cases" in evaluated.ui.evaluateButton.toolTip
+        ui = evaluated.ui
+        ui.datasetEdit.setText(str(tmp_path / "few"))
+        assert not ui.evaluateButton.enabled
+        assert ui.evaluateButton.toolTip == "The dataset has no test cases: divide it."
+        ui.divideButton.click()
+        assert not ui.divideButton.enabled
+        assert ui.evaluateButton.toolTip == (
+            'The dataset has no test cases: name some as "test" under "split" in its dataset.json.'
+        )
+
+    def test_a_report_says_how_many_points_were_found(self, evaluated, report_file):
+        overall = json.loads(report_file.read_text())["overall"] | {"points": 3, "failed": 1}
+        assert "points: 2 of 3 found, mean error " in changed(evaluated, report_file, overall=overall)
+        nothing = overall | {"failed": 3, "mre_mm": None, "sd_mm": None, "median_mm": None, "iqr_mm": None}
+        failed = [{"case": "spots1", "message": "It is cut."}]
+        text = changed(evaluated, report_file, overall=nothing, failed=failed)
+        assert text == "Test cases: 1, points: 3: no point was found.\nspots1: It is cut."
+        assert evaluated.ui.accuracyTable.visible
+
+    def test_landmarks_that_the_model_does_not_find_are_named(self, evaluated, report_file):
+        text = changed(evaluated, report_file, landmarks_unknown_to_model=["chin", "nose"])
+        assert text.endswith("\nNot found by this model, not counted: chin, nose.")
+
+    @pytest.mark.parametrize("damage", ["no curve", "no overall", "a list", "half a file"])
+    def test_a_report_that_is_not_whole_is_none(self, evaluated, report_file, damage):
+        errors, report = report_file.with_name("errors.csv"), json.loads(report_file.read_text())
+        kept = errors.read_text()
+        if damage == "no curve":
+            errors.unlink()
+        damaged = {"no overall": {key: report[key] for key in report if key != "overall"}, "a list": [report]}
+        text = json.dumps(damaged.get(damage, report))
+        report_file.write_text(text[:200] if damage == "half a file" else text)
+        evaluated.ui.nameEdit.setText("other")
+        evaluated.ui.nameEdit.setText("trained")
+        errors.write_text(kept)
+        assert evaluated.ui.evaluationLabel.text == ""
+        assert not evaluated.ui.showCurveButton.enabled
+        assert evaluated.ui.saveModelButton.enabled
+
+    def test_a_report_on_another_dataset_is_not_shown(self, evaluated, spots, tmp_path):
+        ui = evaluated.ui
+        ui.datasetEdit.setText(str(shutil.copytree(spots, tmp_path / "elsewhere" / spots.name)))
+        assert ui.evaluationLabel.text == ""
+        assert not ui.openReportButton.enabled
+        assert ui.trainingLabel.text == "trained was trained on spots."
+        ui.datasetEdit.setText(str(spots))
+        assert ui.evaluationLabel.text.startswith("Test cases: 1")
+
+    def test_a_report_or_chart_that_was_deleted_is_no_riddle(self, testbed, evaluated, report_file, plot_view):
+        testbed.scene.RemoveNode(evaluated._parameter_node.parameterNode.GetNodeReference("curveChart"))
+        evaluated.ui.showCurveButton.click()
+        assert "trained" in series_of(plot_view.chart)
+        page = report_file.with_name("index.html")
+        page.rename(page.with_suffix(".kept"))
+        evaluated.ui.openReportButton.click()
+        page.with_suffix(".kept").rename(page)
+        assert testbed.messages == ["The report is no longer there: evaluate the model again."]
+
+    def test_it_outlives_the_scene(self, testbed, evaluated, spots):
+        ui = evaluated.ui
+        ui.evaluateButton.click()
+        testbed.scene.Clear(False)
+        assert ui.evaluationLabel.text == "Finding the landmarks of the test cases..."
+        assert (ui.nameEdit.text, ui.datasetEdit.text) == ("trained", str(spots))
+        testbed.wait_until(lambda: not evaluated.evaluation.is_busy)
+        assert ui.evaluationLabel.text.startswith("Test cases: 1")
+        assert ui.showCurveButton.enabled
 
     def test_it_can_be_cancelled(self, evaluated):
         evaluated.ui.evaluateButton.click()
@@ -69,8 +151,11 @@ class TestEvaluation:
         assert evaluated.ui.evaluateButton.text == "Cancel"
         assert evaluated.ui.evaluationBar.visible
         assert evaluated.ui.trainButton.toolTip == "An evaluation is running."
+        assert not evaluated.ui.accuracyTable.visible
         evaluated.ui.evaluateButton.click()
         assert not is_running(process_id)
+        assert evaluated.ui.evaluationLabel.text.startswith("Test cases: 1")
+        assert evaluated.ui.accuracyTable.visible
         assert evaluated.ui.evaluateButton.text == "Evaluate on the test cases"
         assert evaluated.ui.trainButton.enabled
 
@@ -83,6 +168,7 @@ class TestEvaluation:
         testbed.wait_until(lambda: not evaluated.evaluation.is_busy)
         assert "nowhere" in testbed.messages[0]
         assert evaluated.ui.evaluationLabel.text == testbed.messages[0]
+        assert not evaluated.ui.accuracyTable.visible
 
     def test_a_report_on_other_weights_is_not_shown(self, evaluated, store):
         card = store.with_name("trainings") / "trained" / "model.json"
@@ -113,6 +199,37 @@ class TestSaving:
         evaluated.ui.exportModelButton.click()
         assert load_card(tmp_path / "trained.zip").name == "trained"
         assert evaluated.ui.saveLabel.text.endswith("trained.zip.")
+
+    def test_another_model_of_the_name_is_replaced_only_if_the_user_agrees(self, evaluated, testbed, store):
+        write_tiny_bundle(store, "trained")
+        ui, theirs = evaluated.ui, load_card(store / "trained")
+        question = f"Another model is named trained: version {theirs.version}, {theirs.description} Replace it?"
+        for answer, is_theirs in (("Cancel", True), ("Ok", False)):
+            testbed.answers.append(answer)
+            ui.saveModelButton.click()
+            assert testbed.messages.pop() == question
+            assert (load_card(store / "trained").weights_sha256 == theirs.weights_sha256) == is_theirs
+            assert (ui.saveLabel.text == "") == is_theirs
+        remove_model("trained")
+
+    def test_what_was_saved_is_said_until_the_next_saving_or_training(self, evaluated, testbed, tmp_path, monkeypatch):
+        ui = evaluated.ui
+        for file, said in (("trained", "trained.zip."), ("nowhere/there", "")):
+            chosen = str(tmp_path / file)
+            monkeypatch.setattr("qt.QFileDialog.getSaveFileName", lambda *_arguments, chosen=chosen: chosen)
+            (tmp_path / "nowhere").write_text("a file")
+            ui.exportModelButton.click()
+            assert ui.saveLabel.text[-12:] == said
+            assert ui.saveLabel.visible == bool(said)
+        assert isinstance(testbed.uncaught.pop(), LandmarkDetectionError)
+        ui.saveModelButton.click()
+        assert ui.saveLabel.text == "trained is ready in Landmark Detection."
+        testbed.answers.append("Ok")
+        ui.trainButton.click()
+        assert ui.saveLabel.text == ""
+        evaluated.training.stop()
+        assert ui.saveLabel.text == ""
+        remove_model("trained")
 
     def test_a_model_that_cannot_be_saved_is_a_message(self, testbed, evaluated, monkeypatch, tmp_path):
         (tmp_path / "file").touch()

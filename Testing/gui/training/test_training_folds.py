@@ -23,8 +23,13 @@ def test_folds_are_trained_one_after_the_other_resumed_and_calibrate_the_model(t
     assert process_id is not None
     assert ui.trainingLabel.text.startswith("Training 1 of 3 · Step ")
     assert ui.progressBar.value < ui.progressBar.maximum / 3
+    assert " left in this training · " in ui.trainingLabel.text
     ui.trainButton.click()
     assert ui.resumeButton.enabled
+    ui.foldsSpinBox.setValue(1)
+    ui.resumeButton.click()
+    assert ui.foldsSpinBox.value == ready.training.running.folds == 2
+    ready.training.stop()
     testbed.answers.append("Cancel")
     ui.trainButton.click()
     assert not ready.training.is_busy
