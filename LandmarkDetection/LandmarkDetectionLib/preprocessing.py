@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,8 @@ class Preprocessing:
             millimetres in the frame.
         pose_spacing_mm: voxel size of the template as which every volume is laid first, for anatomy that lies in its
             scanner any way round; 0 for none.
+        second_look_percentiles: high percentiles with which to look again, in turn, while landmarks seem missing, for
+            anatomy that something outshines in some images, as fat does the brain.
     """
 
     orientation: str
@@ -40,6 +42,12 @@ class Preprocessing:
     centre: Literal["foreground", "content"] = "foreground"
     foreground_radius_mm: float = 0.0
     pose_spacing_mm: float = 0.0
+    second_look_percentiles: tuple[float, ...] = ()
+
+    @property
+    def looks(self) -> list[Preprocessing]:
+        """This one, and those of second looks."""
+        return [self, *(replace(self, high_percentile=percentile) for percentile in self.second_look_percentiles)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -125,6 +125,7 @@ def _described(name: str, card: ModelCard) -> ModelCard:
         **recipe["card"],
         "name": name,
         "inference": {**card.inference, **recipe.get("inference", {})},
+        "preprocessing": {**card.to_json()["preprocessing"], **recipe.get("preprocessing", {})},
         "planes": [record_to_json(plane) for plane in shipped.planes],
         "measurements": [record_to_json(measurement) for measurement in shipped.measurements],
     }

@@ -50,6 +50,11 @@ REFUSALS = [
         0.5,
         "preprocessing.high_percentile must lie above low_percentile, both in 0 to 100",
     ),
+    (
+        "preprocessing.second_look_percentiles.0",
+        101.0,
+        "preprocessing.second_look_percentiles must lie above low_percentile, both in 0 to 100",
+    ),
     ("network", [], "network must be a JSON object"),
     ("inference.step", float("inf"), "inference.step must be a finite number"),
     ("shape_model.mean", [0, 1], "shape_model.mean must have 9 numbers, 3 a landmark"),

@@ -27,6 +27,7 @@ TINY_CARD = {
         "centre": "foreground",
         "foreground_radius_mm": 0.0,
         "pose_spacing_mm": 0.0,
+        "second_look_percentiles": [90.0],
     },
     "network": {"patch_size": 101, "nested": {"channels": [30, 32]}},
     "inference": {"iterations": 10},

@@ -17,7 +17,7 @@ from ..errors import DetectionCancelled
 from ..geometry import FloatArray, apply_affine
 from ..landmarks import DetectedLandmark, Detection, LandmarkSet
 from ..models.bundle import ModelBundle
-from ..preprocessing import CanonicalVolume, canonical_volume
+from ..preprocessing import CanonicalVolume, Preprocessing, canonical_volume
 from ..suitability import check_dimension, field_of_view_doubts
 from ..volume import Volume
 from .calibrated import calibrated
@@ -44,6 +44,14 @@ class Located:
     covariances_mm2: FloatArray
     path_mm: FloatArray | None = None
     presence_logits: FloatArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """What was found with one window of intensities."""
+
+    landmarks: tuple[DetectedLandmark, ...]
+    path_ras: FloatArray | None
 
 
 class Detector(ABC):
@@ -97,21 +105,17 @@ class Detector(ABC):
         cancelled = cancelled or (lambda: False)
         started = time.perf_counter()
         check_dimension(volume, self.card)
-        progress(0.0, "Preparing the volume")
-        canonical = self._canonical(volume)
-        if cancelled():
-            raise DetectionCancelled
-        located = self._locate(canonical, progress, cancelled, np.random.default_rng(seed))
+        found = self._surest_look(volume, progress, cancelled, seed)
         progress(1.0, "Done")
         return Detection(
-            landmarks=self._landmarks(located, canonical, volume),
+            landmarks=found.landmarks,
             model_name=self.card.name,
             model_version=self.card.version,
             weights_sha256=self.bundle.weights_sha256,
             device=str(self.device),
             seconds=time.perf_counter() - started,
             seed=seed,
-            path_ras=None if located.path_mm is None else apply_affine(canonical.frame_to_ras, located.path_mm),
+            path_ras=found.path_ras,
             notes=field_of_view_doubts(volume, self.card),
         )
 
@@ -126,12 +130,34 @@ class Detector(ABC):
         """
         return None
 
-    def _canonical(self, volume: Volume) -> CanonicalVolume:
+    def _surest_look(
+        self, volume: Volume, progress: ProgressCallback, cancelled: CancelledCallback, seed: int
+    ) -> _Look:
+        """The first look that misses no landmark; if none does so, that in which they seem present most."""
+        ways, looks = self.card.preprocessing.looks, []
+        for number, preprocessing in enumerate(ways):
+
+            def report(done: float, text: str, number: int = number) -> None:
+                progress((number + done) / len(ways), text)
+
+            report(0.0, "Preparing the volume")
+            canonical = self._canonical(volume, preprocessing)
+            if cancelled():
+                raise DetectionCancelled
+            located = self._locate(canonical, report, cancelled, np.random.default_rng(seed))
+            path_ras = None if located.path_mm is None else apply_affine(canonical.frame_to_ras, located.path_mm)
+            looks.append(_Look(self._landmarks(located, canonical, volume), path_ras))
+            if not any(landmark.missing for landmark in looks[-1].landmarks):
+                return looks[-1]
+        return max(looks, key=lambda look: sum(landmark.presence for landmark in look.landmarks))
+
+    def _canonical(self, volume: Volume, preprocessing: Preprocessing | None = None) -> CanonicalVolume:
         """A volume in the model's frame, laid as the model's template lies if it has one."""
+        preprocessing = preprocessing or self.card.preprocessing
         if self._template is None:
-            return canonical_volume(volume, self.card.preprocessing)
+            return canonical_volume(volume, preprocessing)
         motion = self._template.pose_of(volume)
-        canonical = canonical_volume(volume.moved(motion), self.card.preprocessing)
+        canonical = canonical_volume(volume.moved(motion), preprocessing)
         return dataclasses.replace(canonical, frame_to_ras=np.linalg.inv(motion) @ canonical.frame_to_ras)
 
     def _landmarks(self, located: Located, canonical: CanonicalVolume, volume: Volume) -> tuple[DetectedLandmark, ...]:

@@ -200,8 +200,10 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
     _require(spacing_is_positive, "preprocessing.spacing_mm", "must be three positive numbers")
     for name in ("foreground_radius_mm", "pose_spacing_mm"):
         _require(getattr(preprocessing, name) >= 0, f"preprocessing.{name}", "must not be negative")
-    low, high = preprocessing.low_percentile, preprocessing.high_percentile
-    _require(0 <= low < high <= 100, "preprocessing.high_percentile", "must lie above low_percentile, both in 0 to 100")
+    for look in preprocessing.looks:
+        name = "high_percentile" if look is preprocessing else "second_look_percentiles"
+        in_order = 0 <= look.low_percentile < look.high_percentile <= 100
+        _require(in_order, f"preprocessing.{name}", "must lie above low_percentile, both in 0 to 100")
 
 
 def _is_orientation(text: str) -> bool:
