@@ -208,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("afids", type=Path, help="folder of the pack")
     parser.add_argument("models", type=Path, help="folder of the bundles")
-    parser.add_argument("--moves", type=int, default=8, metavar="N", help="of each template")
+    parser.add_argument("--moves", type=int, default=5, metavar="N", help="of each template")
     parser.add_argument("--finish", type=Path, nargs=2, metavar=("BUNDLE", "OUTPUT"))
     asked = parser.parse_args(arguments)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
