@@ -151,13 +151,3 @@ def test_a_dataset_without_any_truth_is_found(folder):
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
     with pytest.raises(LandmarkDetectionError, match="is not a dataset folder"):
         check_dataset(tmp_path)
-
-
-def test_one_subject_alone_cannot_be_trained_on(folder):
-    def of_the_folder(split):
-        describe(folder, split=split)
-        return [problem.message for problem in check_dataset(folder) if not problem.case]
-
-    (message,) = of_the_folder({"train": ["a"]})
-    assert message.startswith("Only one subject is to learn from; training needs another")
-    assert of_the_folder({"test": ["a"]}) == of_the_folder({"train": ["a", "b"]}) == []

@@ -67,10 +67,6 @@ def _read_all_landmarks(dataset: Dataset) -> tuple[dict[str, LandmarkSet], list[
 
 
 def _split_problems(dataset: Dataset) -> Iterator[Problem]:
-    learn = dataset.splits.get(DEFAULT_SPLIT, ()) if dataset.splits else [case.name for case in dataset.cases]
-    if not dataset.splits.get(VALIDATION) and len({case.subject for case in dataset.cases if case.name in learn}) == 1:
-        text = "Only one subject is to learn from; training needs another to choose the weights by: add a case of it."
-        yield Problem(_CASE_OF_THE_FOLDER, text)
     if not dataset.splits:
         return
     places = Counter(chain.from_iterable(dataset.splits.values()))
