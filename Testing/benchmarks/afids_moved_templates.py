@@ -185,8 +185,8 @@ def _cells(errors_mm: FloatArray, is_horn: FloatArray) -> list[str]:
 def finished(bundle: ModelBundle, results: Measured) -> ModelBundle:
     """The bundle with the calibration and the accuracy that the held-out templates give."""
     origin = (
-        f"{len(results.whole)} volumes: four templates, each moved at random and detected by a model of the same recipe"
-        " that had not seen it"
+        f"{len(results.whole)} volumes: four templates, each moved at random and detected by a model, trained for"
+        " less long, that had not seen it"
     )
     calibration = fit_calibration(bundle.card, results.whole, results.short, origin)
     errors = np.array([one.errors_mm("ours", as_published=True) for one in results.moved])
