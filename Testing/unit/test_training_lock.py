@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +21,7 @@ HOLD = (
 
 def test_a_folder_is_held_once_and_free_afterwards(tmp_path):
     assert not is_training(tmp_path)
+    assert not is_training(Path(__file__) / "below a file")
     with training_lock(tmp_path):
         assert is_training(tmp_path)
         with pytest.raises(LandmarkDetectionError, match="Another program is training in"), training_lock(tmp_path):

@@ -50,7 +50,7 @@ def is_training(folder: Path) -> bool:
     try:
         with (folder / LOCK_FILE).open("r+") as stream:
             _lock(stream.fileno())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError:
         return True
