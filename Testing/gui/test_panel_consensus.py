@@ -51,6 +51,8 @@ def test_only_other_models_of_the_same_landmarks_can_be_asked_too(panel, opinion
     assert entries(panel) == ["second", "wild"], "twin has the same weights, brain-t1 other landmarks"
     assert panel.ui.secondOpinionButton.text == "none"
     choose_model(panel, "brain-t1")
+    assert entries(panel) == ["brain-t1-pin"]
+    choose_model(panel, "fetal-phantom-3d")
     assert not panel.ui.secondOpinionButton.enabled
     assert panel.ui.secondOpinionButton.toolTip == "No other model finds these landmarks: import or train one."
 
