@@ -198,13 +198,13 @@ class TestFailures:
         errors = series_of(ready.training.chart(ready._parameter_node.plot))[trained]
         assert [step for step, _ in errors] == [3, 7, 11]
 
-    def test_an_exception_in_the_child_is_a_message_with_the_logs_tail(self, testbed, ready, store, monkeypatch):
+    def test_an_exception_in_the_child_is_a_message_with_the_logs_tail(self, testbed, ready, tmp_path, monkeypatch):
         shown = []
         monkeypatch.setattr(
             "slicer.util.errorDisplay", lambda text, detailedText="": shown.append((text, detailedText))
         )
-        # Nobody foresaw that this file could be a folder.
-        (store.with_name("trainings") / "broken.training" / "last.ckpt").mkdir(parents=True)
+        (tmp_path / "monai.py").write_text("raise RuntimeError('a damaged installation')")
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
         train(testbed, ready, "broken")
         ((text, log),) = shown
         assert text.startswith("An unexpected failure (")
