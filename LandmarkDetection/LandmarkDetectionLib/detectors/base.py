@@ -134,14 +134,15 @@ class Detector(ABC):
         self, volume: Volume, progress: ProgressCallback, cancelled: CancelledCallback, seed: int
     ) -> _Look:
         """The first look that misses no landmark; if none does so, that in which they seem present most."""
+        progress(0.0, "Preparing the volume")
+        motion = self._motion(volume)
         ways, looks = self.card.preprocessing.looks, []
         for number, preprocessing in enumerate(ways):
 
             def report(done: float, text: str, number: int = number) -> None:
                 progress((number + done) / len(ways), text)
 
-            report(0.0, "Preparing the volume")
-            canonical = self._canonical(volume, preprocessing)
+            canonical = _in_frame(volume, motion, preprocessing)
             if cancelled():
                 raise DetectionCancelled
             located = self._locate(canonical, report, cancelled, np.random.default_rng(seed))
@@ -151,14 +152,13 @@ class Detector(ABC):
                 return looks[-1]
         return max(looks, key=lambda look: sum(landmark.presence for landmark in look.landmarks))
 
-    def _canonical(self, volume: Volume, preprocessing: Preprocessing | None = None) -> CanonicalVolume:
+    def _canonical(self, volume: Volume) -> CanonicalVolume:
         """A volume in the model's frame, laid as the model's template lies if it has one."""
-        preprocessing = preprocessing or self.card.preprocessing
-        if self._template is None:
-            return canonical_volume(volume, preprocessing)
-        motion = self._template.pose_of(volume)
-        canonical = canonical_volume(volume.moved(motion), preprocessing)
-        return dataclasses.replace(canonical, frame_to_ras=np.linalg.inv(motion) @ canonical.frame_to_ras)
+        return _in_frame(volume, self._motion(volume), self.card.preprocessing)
+
+    def _motion(self, volume: Volume) -> FloatArray:
+        """The 4x4 map of RAS space that lays a volume as the model's template lies; none moves it."""
+        return np.eye(4) if self._template is None else self._template.pose_of(volume)
 
     def _landmarks(self, located: Located, canonical: CanonicalVolume, volume: Volume) -> tuple[DetectedLandmark, ...]:
         positions = apply_affine(canonical.frame_to_ras, located.positions_mm)
@@ -174,6 +174,12 @@ class Detector(ABC):
             )
         ]
         return calibrated(found, volume, self.card.calibration)
+
+
+def _in_frame(volume: Volume, motion: FloatArray, preprocessing: Preprocessing) -> CanonicalVolume:
+    """A volume after a map (4x4) of RAS space in a model's frame, which leads back to where it was."""
+    canonical = canonical_volume(volume.moved(motion), preprocessing)
+    return dataclasses.replace(canonical, frame_to_ras=np.linalg.inv(motion) @ canonical.frame_to_ras)
 
 
 def _bounded(logit: float) -> float:
