@@ -14,12 +14,11 @@ from slicer.i18n import tr as _
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.files.markups import write_markups
 from LandmarkDetectionLib.files.results import ResultsFolder, write_landmark_table
-from LandmarkDetectionLib.measurements import Measurement
 from LandmarkDetectionLib.mrml import mapping_between
 from LandmarkDetectionLib.planes import StandardPlane, standard_plane
 from LandmarkDetectionLib.review import Review, ReviewedLandmark, reviewed_landmarks
 
-from .measurements_section import measured_now
+from .measurements_section import measurements_now
 from .shown_landmarks import ShownLandmarks
 
 
@@ -96,7 +95,7 @@ class ExportSection:
             self._review_in_world(),
             planes=self._planes(),
             descriptions=self._shown.landmarks_in_world().descriptions,
-            measurements=self._measurements(),
+            measurements=measurements_now(self._shown)[0],
         )
         self._say(_("Written to {path}").format(path=folder))
 
@@ -115,14 +114,6 @@ class ExportSection:
             with suppress(LandmarkDetectionError):
                 planes.append(standard_plane(definition, self._shown.landmarks_in_world()))
         return planes
-
-    def _measurements(self) -> list[Measurement]:
-        """Those that the landmarks allow as they are now."""
-        measurements = []
-        for definition in () if self._shown.card is None else self._shown.card.measurements:
-            with suppress(LandmarkDetectionError):
-                measurements.append(measured_now(definition, self._shown))
-        return measurements
 
     def _case_name(self) -> str:
         return re.sub(r"[^\w.-]", "_", self._shown.name)

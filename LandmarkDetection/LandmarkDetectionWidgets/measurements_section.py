@@ -43,8 +43,13 @@ class MeasurementsSection:
         self._label.setVisible(bool(note))
         self._table.setRowCount(len(definitions))
         fit_height(self._table)
+        measurements, problems = measurements_now(self._shown)
+        by_name = {measurement.name: measurement for measurement in measurements}
         for row, definition in enumerate(definitions):
-            value, hint = self._value(definition)
+            measurement = by_name.get(definition.name)
+            value, hint = (
+                ("-", problems[definition.name]) if measurement is None else self._value(definition, measurement)
+            )
             for column, text in enumerate((definition.name, value)):
                 item = set_cell(self._table, row, column, text)
                 item.setToolTip(definition.description if column == 0 else hint)
@@ -56,12 +61,8 @@ class MeasurementsSection:
             return _("The model of these landmarks defines no measurement.")
         return calibration_note(self._shown.detection)
 
-    def _value(self, definition: MeasurementDefinition) -> tuple[str, str]:
+    def _value(self, definition: MeasurementDefinition, measurement: Measurement) -> tuple[str, str]:
         """What the table shows for a measurement, and what it says about it."""
-        try:
-            measurement = measured_now(definition, self._shown)
-        except LandmarkDetectionError as error:
-            return "-", str(error)
         if measurement.to_review:
             value = _("{value} · review first").format(value=measured(measurement))
             return value, _("Look at {labels} first.").format(labels=", ".join(measurement.to_review))
@@ -74,15 +75,26 @@ class MeasurementsSection:
         return measured(measurement), _("Value ± standard deviation, from the uncertainty of the landmarks.")
 
 
-def measured_now(definition: MeasurementDefinition, shown: ShownLandmarks) -> Measurement:
-    """A measurement on detected landmarks where they are now, in the world; without ± if a person moved one of them.
+def measurements_now(shown: ShownLandmarks) -> tuple[list[Measurement], dict[str, str]]:
+    """The model's measurements where the landmarks are now, in the world, and by name why there is not another.
 
-    Raises:
-        LandmarkDetectionError: if one of its landmarks is missing, or two coincide.
+    Those of landmarks that a person moved have no standard deviation.
     """
+    definitions = () if shown.card is None else shown.card.measurements
+    measurements: list[Measurement] = []
+    problems: dict[str, str] = {}
+    if not definitions:
+        return measurements, problems
     as_predicted = {landmark.label for landmark in shown.landmarks if landmark.is_as_predicted}
-    found = shown.detection_in_world().landmarks
-    covariances_ras = {mark.label: mark.covariance_ras for mark in found if mark.label in as_predicted}
-    measurement = measure_landmarks(definition, shown.landmarks_in_world(), covariances_ras)
     to_review = {landmark.label for landmark in shown.landmarks if landmark.state is LandmarkState.REVIEW}
-    return replace(measurement, to_review=tuple(label for label in definition.labels if label in to_review))
+    found, positions = shown.detection_in_world().landmarks, shown.landmarks_in_world()
+    covariances_ras = {mark.label: mark.covariance_ras for mark in found if mark.label in as_predicted}
+    for definition in definitions:
+        try:
+            measurement = measure_landmarks(definition, positions, covariances_ras)
+        except LandmarkDetectionError as error:
+            problems[definition.name] = str(error)
+        else:
+            doubtful = tuple(label for label in definition.labels if label in to_review)
+            measurements.append(replace(measurement, to_review=doubtful))
+    return measurements, problems
