@@ -48,10 +48,12 @@ def training_lock(folder: Path) -> Iterator[None]:
 def is_training(folder: Path) -> bool:
     """Whether a program trains in a folder now, this one or another."""
     try:
-        with (folder / LOCK_FILE).open("r+") as stream:
-            _lock(stream.fileno())
-    except (FileNotFoundError, NotADirectoryError):
-        return False
+        stream = (folder / LOCK_FILE).open("r+")
     except OSError:
-        return True
+        return False
+    with stream:
+        try:
+            _lock(stream.fileno())
+        except OSError:
+            return True
     return False
