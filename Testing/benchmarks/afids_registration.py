@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from LandmarkDetectionLib.detectors.atlas import atlas_voxels
-from LandmarkDetectionLib.detectors.atlas_registration import _affine, _part_around, frame_image
+from LandmarkDetectionLib.detectors.atlas_registration import affine_map, frame_image, part_around
 from LandmarkDetectionLib.detectors.grid import Grid
 from LandmarkDetectionLib.geometry import FloatArray, apply_affine
 from LandmarkDetectionLib.landmarks import LandmarkSet
@@ -63,7 +63,7 @@ class Template(Brain):
     @classmethod
     def of_brain(cls, brain: Brain, landmarks_ras: FloatArray, stripped: Brain) -> Template:
         """A template whose mask is that of a well stripped brain, laid upon it."""
-        to_stripped = _affine(brain.image, stripped.image)
+        to_stripped = affine_map(brain.image, stripped.image)
         is_brain = sitk.Cast(sitk.BinaryFillhole(stripped.image > 0), sitk.sitkFloat32)
         mask = sitk.Resample(is_brain, brain.image, to_stripped, sitk.sitkLinear) > 0.5
         landmarks_mm = apply_affine(np.linalg.inv(brain.frame_to_ras), landmarks_ras)
@@ -72,7 +72,7 @@ class Template(Brain):
 
 def carried_affinely(template: Template, brain: Brain) -> FloatArray:
     """The template's landmarks (n, 3) where an affine map alone lays them in a brain, in RAS millimetres."""
-    return _through([_affine(template.image, brain.image)], template, brain)
+    return _through([affine_map(template.image, brain.image)], template, brain)
 
 
 def carried_bent(template: Template, brain: Brain) -> FloatArray:
@@ -81,10 +81,10 @@ def carried_bent(template: Template, brain: Brain) -> FloatArray:
     Demons compare grey levels, which differ between scanners, so both images are given the mean 0 and the deviation 1
     around each voxel; the template's mask tells both what is brain.
     """
-    to_brain = _affine(template.image, brain.image)
+    to_brain = affine_map(template.image, brain.image)
     upon = sitk.Resample(brain.image, template.image, to_brain, sitk.sitkLinear)
     parts = [
-        _part_around(_normalised_locally(image, template.mask), template.landmarks_mm)
+        part_around(_normalised_locally(image, template.mask), template.landmarks_mm)
         for image in (template.image, upon)
     ]
     return _through([_demons(*parts), to_brain], template, brain)

@@ -67,8 +67,8 @@ def carried(atlas: sitk.Image, landmarks_mm: FloatArray, target: sitk.Image, inf
     dimension = atlas.GetDimension()
     is_there = ~np.isnan(landmarks_mm).any(1)
     starts = landmarks_mm[is_there, :dimension]
-    laid = _affine(atlas, target)
-    part = _part_around(atlas, starts)
+    laid = affine_map(atlas, target)
+    part = part_around(atlas, starts)
     for factor in _factors(part, (2, 1)):
         # What was found before is done to the target, because SimpleITK bends nothing that is bent already.
         unbent = sitk.Resample(target, atlas, laid, sitk.sitkLinear)
@@ -78,7 +78,7 @@ def carried(atlas: sitk.Image, landmarks_mm: FloatArray, target: sitk.Image, inf
     return found
 
 
-def _affine(atlas: sitk.Image, target: sitk.Image) -> sitk.CompositeTransform:
+def affine_map(atlas: sitk.Image, target: sitk.Image) -> sitk.CompositeTransform:
     """The map of an atlas to a target, alone yet."""
     affine = sitk.AffineTransform(atlas.GetDimension())
     registration = _mutual_information(atlas, _factors(atlas, (4, 2)))
@@ -124,7 +124,7 @@ def _factors(image: sitk.Image, wanted: tuple[int, ...]) -> list[int]:
     return [factor for factor in wanted if min(image.GetSize()) >= factor * _FEWEST_VOXELS] or [1]
 
 
-def _part_around(image: sitk.Image, positions_mm: FloatArray) -> sitk.Image:
+def part_around(image: sitk.Image, positions_mm: FloatArray) -> sitk.Image:
     """The part of an image that holds positions (n, d) and a margin around them."""
     corners_mm = np.array([positions_mm.min(0) - _MARGIN_MM, positions_mm.max(0) + _MARGIN_MM])
     voxels = np.round((corners_mm - image.GetOrigin()) / image.GetSpacing()).astype(int)
