@@ -40,6 +40,7 @@ def page_of(card: ModelCard) -> str:
         _accuracy_text(card),
         "## Limitations",
         card.limitations,
+        *(("## Where it errs most", card.worst_cases) if card.worst_cases else ()),
         "## Landmarks",
         _table(("landmark", "where it is"), [(mark.label, mark.description) for mark in card.landmarks]),
         *_section("Standard planes", ("plane", "shows", "runs through"), map(_plane_row, card.planes)),

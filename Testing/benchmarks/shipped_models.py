@@ -2,9 +2,11 @@
 
     python Testing/benchmarks/shipped_models.py train NAME --data FOLDER --output FOLDER
     python Testing/benchmarks/shipped_models.py release NAME --data FOLDER --trained FOLDER
+    python Testing/benchmarks/shipped_models.py describe NAME
 
 `train` writes a bundle for a dataset folder (for fetal-phantom-3d it simulates the dataset first, where there is none).
 `release` measures it once on the test split, writes that into its card, and puts it among the bundled models.
+`describe` writes the texts of its recipe, which may have been corrected since, into the card of a bundled model.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from LandmarkDetectionLib.files.atomic import whole_file
 from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.measurements import MeasurementDefinition
 from LandmarkDetectionLib.models.bundle import load_bundle, save_bundle
+from LandmarkDetectionLib.models.bundle_files import CARD_FILE
 from LandmarkDetectionLib.models.card import Accuracy, ModelCard, ResourceNeeds
 from LandmarkDetectionLib.models.record import record_to_json
 from LandmarkDetectionLib.phantom import write_phantom_dataset
@@ -118,9 +121,16 @@ def release(name: str, data: Path, trained: Path) -> None:
     _register(name, card)
 
 
+def describe(name: str) -> None:
+    """Write the texts of its recipe into the card of a bundled model."""
+    bundle = load_bundle(BUNDLED / name)
+    card = ModelCard.from_json({**bundle.card.to_json(), **_recipe(name)["card"]}, f"recipe {name}")
+    save_bundle(BUNDLED / name, card, bundle.tensors)
+
+
 def _described(name: str, card: ModelCard) -> ModelCard:
-    """The card with the texts of its recipe, which may have been corrected since, its planes and its measurements."""
-    recipe = json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
+    """The card with the texts of its recipe, its planes and its measurements."""
+    recipe = _recipe(name)
     shipped = SHIPPED[name]
     changes = {
         **recipe["card"],
@@ -131,6 +141,10 @@ def _described(name: str, card: ModelCard) -> ModelCard:
         "measurements": [record_to_json(measurement) for measurement in shipped.measurements],
     }
     return ModelCard.from_json({**card.to_json(), **changes}, f"recipe {name}")
+
+
+def _recipe(name: str) -> dict[str, Any]:
+    return json.loads((RECIPES / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def _accuracy(report: dict[str, Any]) -> Accuracy:
@@ -168,16 +182,21 @@ def _register(name: str, card: ModelCard) -> None:
 def main() -> None:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["train", "release"])
-    parser.add_argument("name", choices=list(SHIPPED))
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--output", type=Path, help="of train: folder of the new bundle")
-    parser.add_argument("--trained", type=Path, help="of release: folder of the trained bundle")
+    actions = parser.add_subparsers(dest="action", required=True)
+    training, releasing, describing = (actions.add_parser(name) for name in ("train", "release", "describe"))
+    for action in (training, releasing):
+        action.add_argument("name", choices=list(SHIPPED))
+        action.add_argument("--data", type=Path, required=True, help="folder of the dataset")
+    training.add_argument("--output", type=Path, required=True, help="folder of the new bundle")
+    releasing.add_argument("--trained", type=Path, required=True, help="folder of the trained bundle")
+    describing.add_argument("name", choices=sorted(card.parent.name for card in BUNDLED.glob(f"*/{CARD_FILE}")))
     arguments = parser.parse_args()
     if arguments.action == "train":
         train_shipped(arguments.name, arguments.data, arguments.output)
-    else:
+    elif arguments.action == "release":
         release(arguments.name, arguments.data, arguments.trained)
+    else:
+        describe(arguments.name)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ def test_no_page_or_picture_is_left_of_a_model_that_is_gone():
 def test_a_page_tells_what_a_user_must_know(card):
     page = page_of(card)
     assert all(text in page for text in (card.licence, card.limitations, card.citation, card.not_a_medical_device))
+    assert card.worst_cases, "nobody looked at the cases it errs most on"
+    assert card.worst_cases in page
     assert all(f"| {mark.label} |" in page for mark in card.landmarks)
     assert all(f"{accuracy.mre_mm:.2f} mm" in page for accuracy in card.accuracy)
 

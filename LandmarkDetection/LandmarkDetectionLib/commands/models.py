@@ -110,6 +110,7 @@ def _described(card: ModelCard, width: int | None) -> str:
         "trained on": f"{training.cases} cases of {training.data} ({training.licence}). {training.notes}",
         "rotations": f"up to {card.rotation_range_deg:g} degrees from the usual pose",
         "limitations": card.limitations,
+        "errs most": card.worst_cases,
         "licence": _terms(card),
         "citation": card.citation,
         "SHA-256": card.weights_sha256,

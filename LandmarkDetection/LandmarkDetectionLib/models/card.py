@@ -102,6 +102,7 @@ class ModelCard:
         network, inference: JSON objects that the method's detector validates.
         shape_model: of all landmarks, in millimetres, or None if the method needs none.
         rotation_range_deg: largest deviation from the usual orientation that was seen in training.
+        worst_cases: which cases it errs most on of those its accuracy was measured on, and why; empty if nobody looked.
         badge: "research use only" if the licence of the data asks for it.
         weights_sha256: of weights.safetensors; empty until the bundle is saved.
 
@@ -135,6 +136,7 @@ class ModelCard:
     badge: Literal["", "research use only"] = ""
     citation: str
     limitations: str
+    worst_cases: str = ""
     not_a_medical_device: str = NOT_A_MEDICAL_DEVICE
     weights_sha256: str = ""
 
