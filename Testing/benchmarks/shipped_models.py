@@ -79,6 +79,7 @@ SHIPPED = {
     "brain-t1": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS, "Samples/brain-t1.nii.gz", "multiscale-locnet", 3),
     "brain-t1-pin": ShippedModel(BRAIN_PLANES, BRAIN_MEASUREMENTS),
     "ceph-19": ShippedModel((), CEPHALOGRAM_MEASUREMENTS, None, "multiscale-locnet", 3, has_folds_as_members=True),
+    "ceph-19-global-to-local": ShippedModel((), CEPHALOGRAM_MEASUREMENTS, None, "global-to-local"),
     "fetal-head-2d": ShippedModel(
         (), FETAL_HEAD_2D_MEASUREMENTS, "Samples/fetal-head-2d.nii.gz", "multiscale-locnet", 3
     ),
