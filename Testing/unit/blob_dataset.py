@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,8 @@ def write_description(folder: Path, **changes: object) -> None:
     file.write_text(json.dumps(content | changes))
 
 
-def write_recipe(file: Path, **changes: dict[str, object]) -> Path:
-    """Write RECIPE with entries of its parts changed."""
-    recipe = {part: RECIPE.get(part, {}) | changes.get(part, {}) for part in {**RECIPE, **changes}}
-    file.write_text(json.dumps(recipe))
+def write_recipe(file: Path, recipe: Mapping[str, Mapping[str, object]] = RECIPE, **changes: object) -> Path:
+    """Write a recipe with entries of its parts changed."""
+    parts = {part: {**recipe.get(part, {}), **changes.get(part, {})} for part in {**recipe, **changes}}
+    file.write_text(json.dumps(parts))
     return file

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from blob_dataset import LABELS, RECIPE, blob_case, write_blob_dataset
+from blob_training import assert_the_same_weights, trained_on_blobs
 
 from LandmarkDetectionLib.detectors.registry import load_detector
-from LandmarkDetectionLib.models.bundle import load_bundle
+from LandmarkDetectionLib.models.bundle import ModelBundle
 from LandmarkDetectionLib.training.cases import TrainingCase
 from LandmarkDetectionLib.training.locnet_training import LOCNET, spacing_mm
 from LandmarkDetectionLib.training.recipe import load_recipe
-from LandmarkDetectionLib.training.run import train
 from LandmarkDetectionLib.volume import Volume
 
 NETWORKS = {
@@ -23,34 +21,30 @@ NETWORKS = {
     "heatmap-unet": {"widths": [16, 16], "sigma": 1.5},
     "scn": {"width": 8, "levels": 2, "kernel_size": 3, "pooling": 4, "dropout": 0.0, "sigma": 2.0},
 }
-OPTIMISATION = {
-    "steps": 200,
-    "minutes": 5.0,
-    "validate_every": 200,
-    "batch_size": 1,
-    "pool_size": 8,
-    "learning_rate": 0.01,
+SHORT = {
+    "optimisation": {
+        "steps": 200,
+        "minutes": 5.0,
+        "validate_every": 200,
+        "batch_size": 1,
+        "pool_size": 8,
+        "learning_rate": 0.01,
+    },
+    "preprocessing": {"spacing_mm": [1.0, 1.0, 1.0], "centre": "content"},
+    "augmentation": RECIPE["augmentation"],
 }
 
 
-def trained(folder: Path, dataset: Path, method: str, name: str = "model", init_from=None, **optimisation) -> Path:
-    recipe = {
-        "optimisation": {**OPTIMISATION, **optimisation},
-        "preprocessing": {"spacing_mm": [1.0, 1.0, 1.0], "centre": "content"},
-        "augmentation": RECIPE["augmentation"],
-        "network": NETWORKS[method],
-    }
-    config = folder / f"{name}.json"
-    config.write_text(json.dumps(recipe))
-    train(dataset, method, folder / name, preset="quick", config=config, device="cpu", init_from=init_from)
-    return folder / name
+def trained(method: str, dataset: Path, output: Path, init_from: Path | None = None, **optimisation) -> ModelBundle:
+    changes = {"network": NETWORKS[method], "optimisation": optimisation}
+    return trained_on_blobs(method, SHORT, dataset, output, init_from, **changes)
 
 
 @pytest.mark.parametrize("method", NETWORKS)
 @pytest.mark.parametrize(("dimension", "missing"), [(2, {}), (3, {"case0": ["dim"]})])
 def test_a_model_learned_from_blobs_finds_them_in_new_cases(method, dimension, missing, tmp_path):
     dataset = write_blob_dataset(tmp_path / "dataset", dimension, missing)
-    bundle = load_bundle(trained(tmp_path, dataset, method, batch_size=4 - dimension))
+    bundle = trained(method, dataset, tmp_path / "model", batch_size=4 - dimension)
     assert bundle.card.method == method
     detector = load_detector(bundle, "cpu")
     errors = []
@@ -69,14 +63,9 @@ def test_a_model_learned_from_blobs_finds_them_in_new_cases(method, dimension, m
 @pytest.mark.parametrize("method", ["heatmap-unet", "scn"])
 def test_training_goes_on_from_the_weights_of_a_bundle(method, tmp_path):
     dataset = write_blob_dataset(tmp_path / "dataset", 2)
-    first = trained(tmp_path, dataset, method, "first", steps=2)
-    again = load_bundle(trained(tmp_path, dataset, method, "again", first, steps=1, learning_rate=1e-9)).tensors
-    before = load_bundle(first).tensors
-    assert again.keys() == before.keys()
-    followed = ("running", "tracked", "usual_heat")
-    for name in before:
-        if not any(part in name for part in followed):
-            torch.testing.assert_close(again[name], before[name], rtol=1e-3, atol=1e-3)
+    first = trained(method, dataset, tmp_path / "first", steps=2)
+    again = trained(method, dataset, tmp_path / "again", tmp_path / "first", steps=1, learning_rate=1e-9)
+    assert_the_same_weights(again, first)
 
 
 def test_a_loc_net_of_one_scale_is_the_multi_scale_one_without_the_others():

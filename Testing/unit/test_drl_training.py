@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from blob_dataset import LABELS, blob_case, write_blob_dataset
+from blob_dataset import blob_case, write_blob_dataset
+from blob_training import errors_mm, trained_on_blobs
 
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
-from LandmarkDetectionLib.models.bundle import ModelBundle, load_bundle
+from LandmarkDetectionLib.models.bundle import ModelBundle
 from LandmarkDetectionLib.training.drl_learner import bellman_targets
 from LandmarkDetectionLib.training.drl_recipe import DRLTraining
 from LandmarkDetectionLib.training.drl_samples import Memory, rewards
 from LandmarkDetectionLib.training.drl_training import DRL
 from LandmarkDetectionLib.training.recipe import load_recipe
-from LandmarkDetectionLib.training.run import train
 
 RECIPE = {
     "optimisation": {
@@ -45,26 +45,11 @@ RECIPE = {
 }
 
 
-def trained(folder, dimension, init_from=None, **changes) -> ModelBundle:
+def trained(folder: Path, dimension: int, name: str = "model", init_from: Path | None = None, **changes) -> ModelBundle:
     dataset = folder / "blobs"
     if not dataset.exists():
         write_blob_dataset(dataset, dimension, {"case1": ["dim"]})
-    recipe = {part: RECIPE.get(part, {}) | changes.get(part, {}) for part in {**RECIPE, **changes}}
-    (folder / "config.json").write_text(json.dumps(recipe))
-    output = folder / ("model" if init_from is None else "next")
-    arguments = {"preset": "quick", "config": folder / "config.json", "device": "cpu", "init_from": init_from}
-    train(dataset, "drl", output, **arguments)
-    return load_bundle(output)
-
-
-def error_mm(detector) -> float:
-    """Of cases nobody trained on."""
-    errors = []
-    for seed in range(20, 26):
-        volume, truth = blob_case(seed, detector.card.dimension)
-        found = np.array([mark.position_ras for mark in detector.detect(volume).landmarks])
-        errors.append(np.linalg.norm(found - truth.to_array(LABELS), axis=1).mean())
-    return float(np.mean(errors))
+    return trained_on_blobs("drl", RECIPE, dataset, folder / name, init_from, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +97,7 @@ def test_agents_come_closer_than_they_started(pictures_model):
     detector = load_detector(pictures_model, "cpu")
     none = dataclasses.replace(pictures_model.card, inference={"starts": 2, "most_steps": 1})
     unmoved = load_detector(dataclasses.replace(pictures_model, card=none), "cpu")
-    assert error_mm(detector) < 0.6 * error_mm(unmoved)
+    assert errors_mm(detector).mean() < 0.6 * errors_mm(unmoved).mean()
 
 
 def test_what_the_agents_tell_is_whole_and_the_same_again(pictures_model):
@@ -134,7 +119,7 @@ def test_volumes_can_be_learned_from_any_start_and_gone_on_with(tmp_path):
     reach = first.tensors["start_reach_mm"]
     assert not first.tensors["start_mm"].any()
     np.testing.assert_allclose(reach, 0.3 * 24.0)
-    after = trained(tmp_path, 3, init_from=first.folder, optimisation=shortest)
+    after = trained(tmp_path, 3, "next", first.folder, optimisation=shortest)
     assert torch.equal(after.tensors["start_reach_mm"], reach)
     assert len(load_detector(after, "cpu").detect(blob_case(20)[0]).landmarks) == 3
 

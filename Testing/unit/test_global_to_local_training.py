@@ -7,17 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from blob_dataset import LABELS, blob_case, write_blob_dataset, write_description
+from blob_dataset import write_blob_dataset, write_description
+from blob_training import (
+    assert_the_same_weights,
+    blob_datasets,
+    errors_mm,
+    largest_error_in_the_better_order_mm,
+    trained_on_blobs,
+    write_dataset_with_exchanged_ends,
+)
 
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import LandmarkDetectionError
 from LandmarkDetectionLib.landmarks import LandmarkSet
-from LandmarkDetectionLib.models.bundle import load_bundle
+from LandmarkDetectionLib.models.bundle import ModelBundle
 from LandmarkDetectionLib.training.cases import TrainingCase
 from LandmarkDetectionLib.training.global_to_local_training import GLOBAL_TO_LOCAL, spacing_mm
 from LandmarkDetectionLib.training.recipe import load_recipe
-from LandmarkDetectionLib.training.run import train
 from LandmarkDetectionLib.volume import Volume
 
 NETWORK = {
@@ -48,93 +54,56 @@ RECIPE = {
 
 @pytest.fixture(scope="module")
 def datasets(tmp_path_factory) -> dict[int, Path]:
-    """The blobs as volumes (3), two cases of which lack a landmark, and as pictures (2)."""
-    folder = tmp_path_factory.mktemp("datasets")
-    missing = {"case1": ["dim"], "case4": ["bright", "middle"]}
-    return {
-        3: write_blob_dataset(folder / "volumes", 3, missing),
-        2: write_blob_dataset(folder / "pictures", 2),
-    }
+    return blob_datasets(tmp_path_factory.mktemp("datasets"))
 
 
-def trained(folder: Path, dataset: Path, name: str = "model", init_from: Path | None = None, **changes) -> Path:
-    recipe = {part: RECIPE.get(part, {}) | changes.get(part, {}) for part in {**RECIPE, **changes}}
-    config = folder / f"{name}.json"
-    config.write_text(json.dumps(recipe))
-    arguments = {"preset": "quick", "config": config, "device": "cpu", "init_from": init_from}
-    train(dataset, "global-to-local", folder / name, **arguments)
-    return folder / name
-
-
-def errors_mm(bundle_folder: Path, dimension: int, labels=LABELS) -> np.ndarray:
-    """Of cases nobody trained on (cases, n)."""
-    detector = load_detector(load_bundle(bundle_folder), "cpu")
-    errors = []
-    for seed in range(20, 28):
-        volume, truth = blob_case(seed, dimension)
-        found = np.array([mark.position_ras for mark in detector.detect(volume).landmarks])
-        errors.append(np.linalg.norm(found - truth.to_array(labels), axis=1))
-    return np.array(errors)
+def trained(dataset: Path, output: Path, init_from: Path | None = None, **changes) -> ModelBundle:
+    return trained_on_blobs("global-to-local", RECIPE, dataset, output, init_from, **changes)
 
 
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_trained_bundle_finds_the_landmarks_of_new_cases(datasets, tmp_path, dimension):
     """The blobs lie 3 to 4 mm from their mean position on average, and are 2 mm wide."""
-    assert errors_mm(trained(tmp_path, datasets[dimension]), dimension).mean() < 1.0
+    assert errors_mm(load_detector(trained(datasets[dimension], tmp_path / "model"), "cpu")).mean() < 1.0
 
 
 def test_a_single_landmark_is_learnt_alone(tmp_path):
     dataset = write_blob_dataset(tmp_path / "blobs", 2)
     write_description(dataset, landmarks=[{"label": "middle"}])
-    folder = trained(tmp_path, dataset)
-    assert {name.split(".")[1] for name in load_bundle(folder).tensors if name.startswith("local.")} == {"0"}
-    assert errors_mm(folder, 2, ["middle"]).mean() < 1.5
+    bundle = trained(dataset, tmp_path / "model")
+    assert {name.split(".")[1] for name in bundle.tensors if name.startswith("local.")} == {"0"}
+    assert errors_mm(load_detector(bundle, "cpu"), ["middle"]).mean() < 1.5
 
 
 def test_ends_that_cannot_be_told_apart_are_learnt_in_either_order(tmp_path):
-    """Some true landmarks have their labels swapped, so that only the pair of places can be learnt."""
-    dataset = write_blob_dataset(tmp_path / "blobs", 2)
-    for seed in range(0, 14, 2):
-        file = dataset / "landmarks" / f"case{seed}.mrk.json"
-        swapped = file.read_text().replace('"bright"', '"?"').replace('"middle"', '"bright"').replace('"?"', '"middle"')
-        file.write_text(swapped)
-    write_description(dataset, interchangeable=[["bright", "middle"]])
-    detector = load_detector(load_bundle(trained(tmp_path, dataset)), "cpu")
-    for seed in range(20, 28):
-        volume, truth = blob_case(seed, 2)
-        found = np.array([mark.position_ras for mark in detector.detect(volume).landmarks])[:2]
-        either = [np.linalg.norm(found - truth.to_array(order), axis=1) for order in (LABELS[:2], LABELS[1::-1])]
-        assert min(error.max() for error in either) < 2.0
+    dataset = write_dataset_with_exchanged_ends(tmp_path / "blobs")
+    assert largest_error_in_the_better_order_mm(trained(dataset, tmp_path / "model")) < 2.0
 
 
 @pytest.mark.parametrize("heads", ["R", "R_log", "C", "R+C"])
 def test_every_ablation_can_be_trained(datasets, tmp_path, heads):
-    folder = trained(tmp_path, datasets[2], network={"heads": heads}, optimisation={"steps": 2})
-    bundle = load_bundle(folder)
+    bundle = trained(datasets[2], tmp_path / "model", network={"heads": heads}, optimisation={"steps": 2})
     assert bundle.card.network["heads"] == heads
     has = {part: any(f".{part}." in name for name in bundle.tensors) for part in ("regression", "classification")}
     assert has == {"regression": heads != "C", "classification": "C" in heads}
-    assert np.isfinite(errors_mm(folder, 2)).all()
+    assert np.isfinite(errors_mm(load_detector(bundle, "cpu"))).all()
 
 
 def test_training_goes_on_from_the_weights_of_a_bundle(datasets, tmp_path):
-    first = trained(tmp_path, datasets[2], "first", optimisation={"steps": 3})
+    first = trained(datasets[2], tmp_path / "first", optimisation={"steps": 3})
     still = {"steps": 1, "learning_rate": 1e-9}
-    again = load_bundle(trained(tmp_path, datasets[2], "again", init_from=first, optimisation=still))
-    before = load_bundle(first).tensors
-    assert again.tensors.keys() == before.keys()
-    for name, value in again.tensors.items():
-        if "running" not in name and "tracked" not in name:
-            torch.testing.assert_close(value, before[name], rtol=1e-3, atol=1e-3)
+    again = trained(datasets[2], tmp_path / "again", tmp_path / "first", optimisation=still)
+    assert_the_same_weights(again, first)
 
 
 def test_a_bundle_of_other_networks_is_no_start(datasets, tmp_path):
-    first = trained(tmp_path, datasets[2], "first", optimisation={"steps": 2})
+    first = tmp_path / "first"
+    trained(datasets[2], first, optimisation={"steps": 2})
     card = json.loads((first / "model.json").read_text())
     card["network"]["local_widths"] = [8, 16]
     (first / "model.json").write_text(json.dumps(card))
     with pytest.raises(LandmarkDetectionError, match="do not fit"):
-        trained(tmp_path, datasets[2], "again", init_from=first)
+        trained(datasets[2], tmp_path / "again", first)
 
 
 def case(size, spacing) -> TrainingCase:
