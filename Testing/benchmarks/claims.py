@@ -195,10 +195,10 @@ CLAIMS = (
             Variant("rule C", "pin", options={"rule": "C"}),
         ),
         pairs=(("rule C", "rule B"), ("rule C", "rule A"), ("rule B", "rule A")),
-        reason="Rule C weights the step of each mode by the probability of its direction among those of all modes, which "
-        "is small for every mode but the one that is farthest off, so that the others stay about where they started: with "
-        "100 iterations in place of 10 its error on 12 cases of fold 1 falls from 4.11 to 3.67 mm only, where rule B "
-        "errs by 2.74 mm. The paper's network tells directions better after 70 times as many steps.",
+        reason="Rule C weights the step of each mode by the probability of its direction among those of all modes, "
+        "which is small for every mode but the one that is farthest off, so that the others stay about where they "
+        "started: with 100 iterations in place of 10 its error on 12 cases of fold 1 falls from 4.11 to 3.67 mm only, "
+        "where rule B errs by 2.74 mm. The paper's network tells directions better after 70 times as many steps.",
     ),
     Claim(
         name="joint-loss",
