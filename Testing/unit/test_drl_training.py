@@ -60,7 +60,13 @@ def pictures_model(tmp_path_factory) -> ModelBundle:
 def test_the_reward_is_the_decrease_of_the_distance_in_steps():
     # From 3-4-5 to 0-4-4 by a step of 3; away from the landmark by 2; and across the way, where it is no matter.
     before, after = torch.tensor([5.0, 1.0, 2.0]), torch.tensor([4.0, 3.0, 2.0])
-    torch.testing.assert_close(rewards(before, after, torch.tensor([3.0, 2.0, 1.0])), torch.tensor([1 / 3, -1.0, 0.0]))
+    earned = rewards(before, after, torch.tensor([3.0, 2.0, 1.0]), torch.zeros(3, dtype=torch.bool))
+    torch.testing.assert_close(earned, torch.tensor([1 / 3, -1.0, 0.0]))
+
+
+def test_a_step_out_of_the_image_earns_as_little_as_can_be():
+    place = torch.tensor([2.0])
+    assert rewards(place, place, torch.ones(1), torch.tensor([True])).tolist() == [-1.0]
 
 
 def test_the_bellman_target_is_the_reward_and_the_discounted_best_value_that_follows():
@@ -91,6 +97,8 @@ def test_the_paper_preset_is_the_authors_schedule():
     assert (recipe.optimisation.batch_size, recipe.optimisation.learning_rate) == (64, 1e-3)
     assert (recipe.method.memory, recipe.method.first_steps, recipe.method.discount) == (100_000, 30_000, 0.9)
     assert (recipe.method.most_steps, recipe.method.least_exploration, recipe.method.start) == (200, 0.1, "anywhere")
+    # Of 100,000 walks, 9,000 bring it down by 1e-4 each.
+    assert recipe.method.exploration(0.045) == pytest.approx(0.55)
 
 
 def test_agents_come_closer_than_they_started(pictures_model):

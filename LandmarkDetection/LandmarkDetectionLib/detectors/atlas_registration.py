@@ -16,7 +16,8 @@ _HISTOGRAM_BINS = 32
 _AFFINE_ITERATIONS = 100
 _FIRST_STEP_MM, _LAST_STEP_MM = 2.0, 0.01
 _FEWEST_VOXELS = 12
-"""Along the shortest side of an image so coarse that it is still registered."""
+_FEWEST_SLICES = 4
+"""Along the second longest and the shortest side of an image so coarse that it is still registered."""
 _MOST_SAMPLES = 5_000
 """Voxels from which the mutual information is estimated; four times as many take thrice as long."""
 _ATTEMPTS_AN_ITERATION = 4
@@ -121,7 +122,9 @@ def _mutual_information(fixed: sitk.Image, factors: list[int]) -> sitk.ImageRegi
 
 def _factors(image: sitk.Image, wanted: tuple[int, ...]) -> list[int]:
     """Those of the factors by which an image may shrink, and 1 if it is too small for any."""
-    return [factor for factor in wanted if min(image.GetSize()) >= factor * _FEWEST_VOXELS] or [1]
+    sides = sorted(image.GetSize())
+    fits = [sides[-2] >= factor * _FEWEST_VOXELS and sides[0] >= factor * _FEWEST_SLICES for factor in wanted]
+    return [factor for factor, is_fine in zip(wanted, fits, strict=True) if is_fine] or [1]
 
 
 def part_around(image: sitk.Image, positions_mm: FloatArray) -> sitk.Image:

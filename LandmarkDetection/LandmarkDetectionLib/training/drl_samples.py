@@ -154,7 +154,7 @@ class DRLSamples(IterableDataset):
             before=as_network_input(views(images, frames, scales, self._settings)),
             after=as_network_input(views(images, later, scales, self._settings)),
             actions=actions,
-            rewards=rewards(*distances, steps * self._spacing_mm.mean()),
+            rewards=rewards(*distances, steps * self._spacing_mm.mean(), (reached == frames[:, :, 0]).all(-1)),
             has_arrived=distances[1] <= self._settings.steps[-1] * self._spacing_mm.mean(),
             is_known=torch.isfinite(distances[0]),
             seen=self._seen(),
@@ -171,9 +171,10 @@ class DRLSamples(IterableDataset):
         return ((places - truths) * self._spacing_mm).norm(dim=-1)
 
 
-def rewards(before_mm: Tensor, after_mm: Tensor, step_mm: Tensor) -> Tensor:
+def rewards(before_mm: Tensor, after_mm: Tensor, step_mm: Tensor, has_stayed: Tensor) -> Tensor:
     """Decrease of the distance to the landmark, in steps, so that it lies between -1 and 1 at every scale.
 
-    The authors count it in millimetres, whose size changes with the scale [Alansary 2019, section 3].
+    Who stayed, as the step led out of the image, earns -1. The authors' code clips the decrease in millimetres to this
+    range, by which steps of several scales are worth the same as well [Alansary 2019, section 3].
     """
-    return (before_mm - after_mm) / step_mm
+    return torch.where(has_stayed, -1.0, (before_mm - after_mm) / step_mm)
