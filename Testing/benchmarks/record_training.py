@@ -44,7 +44,7 @@ from LandmarkDetectionLib.files.dataset import Dataset
 from LandmarkDetectionLib.models.bundle import load_bundle
 from LandmarkDetectionLib.models.bundle_files import CARD_FILE, WEIGHTS_FILE
 from LandmarkDetectionLib.training.folders import fold_files, work_folder
-from LandmarkDetectionLib.training.log_files import CHECKPOINT_FILE, LOG_FILE, read_progress
+from LandmarkDetectionLib.training.log_files import CHECKPOINT_FILE, LOG_FILE, TrainingProgress, read_progress
 from LandmarkDetectionLib.training.registry import METHODS
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
     overall = report["overall"]
     result = TrainingResult(
         *plan.key,
-        minutes=round(_minutes(plan), 1),
+        minutes=round(sum(training.minutes for training in _progress(plan)), 1),
+        steps=sum(training.step for training in _progress(plan)),
         cores=torch.get_num_threads(),
         cases=report["cases"],
         points=overall["points"],
@@ -213,11 +214,11 @@ def _measure(plan: Plan) -> dict[str, Any]:
     return report
 
 
-def _minutes(plan: Plan) -> float:
-    """Of all trainings that the model took, one after the other, or those of all folds."""
+def _progress(plan: Plan) -> list[TrainingProgress]:
+    """What all trainings reached that the model took, one after the other, or those of all folds."""
     of_folds = {log for folder in fold_files(plan.work) for log in folder.rglob(LOG_FILE)}
     logs = {*plan.work.rglob(LOG_FILE)} - of_folds if plan.folds is None else of_folds
-    return sum(read_progress(log.parent).minutes for log in logs)
+    return [read_progress(log.parent) for log in logs]
 
 
 def peak_of_detection_mb(bundle: Path, data: Path, options: Mapping[str, str]) -> float:

@@ -28,6 +28,7 @@ class TrainingResult:
         recipe: the preset, the name of the configuration that changes it, if any, and what was changed for detection.
         seed: of the training.
         minutes: of training, reading excluded, on so many `cores`.
+        steps: of the optimiser in that time, which tell whether the machine was busy; None where nobody counted.
         cases, points: measured.
         mre_mm, sd_mm, median_mm: of the radial error, all points pooled.
         sdr: share of the points within each of the dataset's thresholds, such as "2.0=0.8120;2.5=0.9010".
@@ -58,6 +59,7 @@ class TrainingResult:
     weights_mb: float
     date: str
     commit: str
+    steps: int | None = None
 
     @property
     def key(self) -> Key:
@@ -70,9 +72,8 @@ class TrainingResult:
         return {limit: float(share) for limit, share in (part.split("=") for part in self.sdr.split(";"))}
 
 
-_FIELDS = {
-    field.name: {"str": str, "int": int, "float": float}[field.type] for field in dataclasses.fields(TrainingResult)
-}
+_OF_TEXT = {"str": str, "int": int, "float": float, "int | None": lambda text: int(text) if text else None}
+_FIELDS = {field.name: _OF_TEXT[field.type] for field in dataclasses.fields(TrainingResult)}
 
 
 def recipe_name(preset: str, config: Path | None = None, options: Mapping[str, str] | None = None) -> str:
@@ -96,7 +97,9 @@ def read_results(file: Path = RESULTS) -> list[TrainingResult]:
     if not file.exists():
         return []
     with file.open(newline="", encoding="utf-8") as rows:
-        return [TrainingResult(**{name: of(row[name]) for name, of in _FIELDS.items()}) for row in csv.DictReader(rows)]
+        return [
+            TrainingResult(**{name: _FIELDS[name](text) for name, text in row.items()}) for row in csv.DictReader(rows)
+        ]
 
 
 def add_result(result: TrainingResult, file: Path = RESULTS) -> None:

@@ -25,4 +25,5 @@ PIN_ON_BRAIN = TrainingResult(
     weights_mb=9.5,
     date="2026-01-31",
     commit="abcdef1+",
+    steps=1200,
 )

@@ -43,7 +43,7 @@ def rows_of(claim: Claim, errors_mm: dict[str, list[list[float]]]) -> Rows:
         for run, cases_mm in zip(claim.runs_of(variant), errors_mm[variant.name], strict=True):
             named = dict(zip(("method", "dataset", "split", "recipe", "seed"), run.key, strict=True))
             mean_mm = sum(cases_mm) / len(cases_mm)
-            results[run.key] = dataclasses.replace(PIN_ON_BRAIN, **named, mre_mm=mean_mm)
+            results[run.key] = dataclasses.replace(PIN_ON_BRAIN, **named, mre_mm=mean_mm, steps=1199 + run.fold)
             errors[run.key] = {f"{run.fold}-{index}": mm for index, mm in enumerate(cases_mm)}
     return results, errors
 
@@ -72,13 +72,15 @@ class TestWhatIsAskedFor:
             "comparators-spine",
         ]
         for claim in CLAIMS[-2:]:
-            assert set(claim.pairs) == {(one, other) for one in FOUR for other in COMPARATORS}
+            assert {(one, other) for one in FOUR for other in COMPARATORS} <= {*claim.pairs, *claim.compared}
 
     @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.name)
     def test_pairs_are_of_its_variants_and_these_can_be_trained_and_detected(self, claim):
         names = [variant.name for variant in claim.variants]
         assert len(set(names)) == len(names)
-        assert {name for pair in claim.pairs for name in pair} <= set(names)
+        pairs = [*claim.pairs, *claim.compared]
+        assert len(set(pairs)) == len(pairs)
+        assert {name for pair in pairs for name in pair} <= set(names)
         for variant in claim.variants:
             method = load_method(variant.method)
             inference = load_recipe(method, "quick", variant.config).inference
@@ -119,7 +121,7 @@ class TestVerdict:
         assert found.differences_mm == pytest.approx((0.15, 0.35, 0.55))
         assert found.median_mm == pytest.approx(0.35)
         assert found.p_holm == pytest.approx(0.03125)
-        assert (found.folds_won, found.is_as_claimed, found.is_other_way_round) == (3, True, False)
+        assert (found.folds_won, found.errs_less, found.errs_more) == (3, True, False)
 
     def test_a_claim_holds_or_does_not_or_cannot_be_told(self):
         assert said(STAGES, BETTER).startswith("**Holds** here: of 1 pair, 1 as claimed, 0 the other")
@@ -137,6 +139,18 @@ class TestVerdict:
             "**Cannot tell** here: of 2 pairs, 0 as claimed, 0 the other way round, 2 not told apart."
         )
 
+    def test_pairs_that_no_paper_compares_are_corrected_for_but_decide_nothing(self):
+        claim = dataclasses.replace(STAGES, compared=(("first", "both"),))
+        ten_times = {name: [fold * 5 for fold in folds] for name, folds in BETTER.items()}
+        found = pair_findings(claim, *rows_of(claim, ten_times))
+        assert [(one.is_claimed, one.errs_less, one.errs_more) for one in found] == [
+            (True, True, False),
+            (False, False, True),
+        ]
+        alone = pair_findings(STAGES, *rows_of(STAGES, ten_times))
+        assert found[0].p_holm == pytest.approx(2 * alone[0].p_holm)
+        assert verdict(found).startswith("**Holds** here: of 1 pair, 1 as claimed")
+
     def test_one_pair_the_other_way_round_is_enough(self):
         claim = dataclasses.replace(STAGES, pairs=(("both", "first"), ("first", "both")))
         ten_times = {name: [fold * 5 for fold in folds] for name, folds in BETTER.items()}
@@ -147,7 +161,7 @@ class TestVerdict:
         many = {"both": [[1.0] * 30, [1.0] * 30, [1.0] * 3], "first": [[2.0] * 30, [2.0] * 30, [0.5] * 3]}
         (found,) = pair_findings(STAGES, *rows_of(STAGES, many))
         assert found.p_holm < 0.001
-        assert (found.folds_won, found.is_as_claimed, found.is_other_way_round) == (2, False, False)
+        assert (found.folds_won, found.errs_less, found.errs_more) == (2, False, False)
 
 
 TABLES = """\
@@ -155,12 +169,12 @@ TABLES = """\
 
 The paper says so. One training. Data: `brain`.
 
-| variant | MRE (mm) | median (mm) | training (min) | detection (s) | memory (MB) |
-| --- | --- | --- | --- | --- | --- |
-| both | 1.83 ± 0.29 | 1.26 ± 0.00 | 3.9 | 0.13 | 446 |
-| first | 2.18 ± 0.47 | 1.26 ± 0.00 | 3.9 | 0.13 | 446 |
-| *mean position* | 17.60 ± 0.00 |  |  |  |  |
-| *moved mean shape* | 2.59 ± 0.00 |  |  |  |  |
+| variant | MRE (mm) | median (mm) | training (min) | steps | detection (s) | memory (MB) |
+| --- | --- | --- | --- | --- | --- | --- |
+| both | 1.83 ± 0.29 | 1.26 ± 0.00 | 3.9 | 1200 to 1202 | 0.13 | 446 |
+| first | 2.18 ± 0.47 | 1.26 ± 0.00 | 3.9 | 1200 to 1202 | 0.13 | 446 |
+| *mean position* | 17.60 ± 0.00 |  |  |  |  |  |
+| *moved mean shape* | 2.59 ± 0.00 |  |  |  |  |  |
 
 | errs less, as claimed | than | by (mm) | folds | median of the cases (mm) | p (Holm) | here |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -177,15 +191,30 @@ class TestPage:
         results, errors = rows_of(STAGES, BETTER)
         assert page([STAGES], list(results.values()), errors).endswith(f"\n\n{TABLES}")
 
+    def test_pairs_that_no_paper_compares_have_a_table_of_their_own(self):
+        claim = dataclasses.replace(STAGES, compared=(("first", "both"),))
+        ten_times = {name: [fold * 5 for fold in folds] for name, folds in BETTER.items()}
+        results, errors = rows_of(claim, ten_times)
+        claimed, _, compared = page([claim], list(results.values()), errors).partition("Pairs of which no paper says")
+        assert "| both | first | +0.35" in claimed
+        assert "| as claimed |\n" in claimed
+        assert "| first | both | −0.35" in compared
+        assert "| errs more |\n" in compared
+
+    def test_a_training_whose_steps_nobody_counted_says_none(self):
+        results, errors = rows_of(STAGES, BETTER)
+        uncounted = [dataclasses.replace(result, steps=None) for result in results.values()]
+        assert "| both | 1.83 ± 0.29 | 1.26 ± 0.00 | 3.9 |  | 0.13 | 446 |" in page([STAGES], uncounted, errors)
+
     def test_a_missing_row_says_so_and_nothing_is_concluded(self):
         results, errors = rows_of(STAGES, BETTER)
         text = page([STAGES], list(results.values())[:-1], errors)
-        assert "| first | not run yet, but for 2 of 3 folds |  |  |  |  |\n" in text
+        assert "| first | not run yet, but for 2 of 3 folds |  |  |  |  |  |\n" in text
         assert "| both | 1.83 ± 0.29 |" in text
         assert "**Not run yet**: 1 of 6 rows are missing." in text
         assert not any(word in text for word in ("**Holds**", "p (Holm) |", "**Cannot tell**"))
         nothing = page([STAGES], [], {})
-        assert "| both | not run yet |  |  |  |  |\n" in nothing
+        assert "| both | not run yet |  |  |  |  |  |\n" in nothing
         assert "| *moved mean shape* | not run yet |" in nothing
 
     def test_a_row_without_the_errors_of_its_cases_is_missing(self):

@@ -90,6 +90,7 @@ def test_training_is_a_row_for_each_set_of_cases_it_is_measured_on(recorded):
         assert set(result.sdr_shares) == {"2.0", "2.5", "3.0", "4.0"}
         assert 0 < result.moved_mean_shape_mm < result.mean_position_mm
         assert 100 < result.peak_mb < 2000
+        assert result.steps == 3 * (2 if result is recorded.by_folds else 1)
     assert (recorded.by_folds.split, recorded.by_folds.cases, recorded.by_folds.points) == ("2 folds", 11, 33)
     assert (recorded.validated.split, recorded.validated.cases, recorded.validated.points) == ("validation", 3, 9)
 
