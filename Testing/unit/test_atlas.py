@@ -11,7 +11,7 @@ import torch
 from blob_dataset import LABELS, blob_case, write_blob_dataset, write_description
 
 from LandmarkDetectionLib.detectors import atlas as atlas_module
-from LandmarkDetectionLib.detectors.atlas_registration import AtlasInference, carried, frame_image
+from LandmarkDetectionLib.detectors.atlas_registration import AtlasInference, affine_map, carried, frame_image
 from LandmarkDetectionLib.detectors.grid import Grid
 from LandmarkDetectionLib.detectors.registry import load_detector
 from LandmarkDetectionLib.errors import DetectionCancelled, LandmarkDetectionError
@@ -25,8 +25,11 @@ SPACING_MM = 2.0
 QUICK = AtlasInference(control_points_mm=30.0, iterations=10)
 
 
-def scene(dimension, linear=None, shift_mm=None):
-    """Blobs in an image, seen through an affine map about the frame's origin, and where four of them come to lie."""
+def scene(dimension, linear=None, shift_mm=None, wave_mm=0.0):
+    """Blobs in an image, and where four of them come to lie.
+
+    Seen through an affine map about the frame's origin, after a wave along the first axis that depends on the second.
+    """
     random = np.random.default_rng(3)
     centres_mm = random.uniform(-22.0, 22.0, (12, dimension))
     heights = random.uniform(60.0, 220.0, 12)
@@ -37,10 +40,13 @@ def scene(dimension, linear=None, shift_mm=None):
     linear = np.eye(dimension) if linear is None else linear[:dimension, :dimension]
     shift_mm = np.zeros(dimension) if shift_mm is None else shift_mm[:dimension]
     seen = (frame - shift_mm) @ np.linalg.inv(linear).T
+    seen[..., 0] -= wave_mm * np.sin(seen[..., 1] * 2 * np.pi / 60.0)
+    laid_mm = centres_mm[:4].copy()
+    laid_mm[:, 0] += wave_mm * np.sin(laid_mm[:, 1] * 2 * np.pi / 60.0)
     squares = ((seen[..., None, :] - centres_mm) ** 2).sum(-1)
     voxels = np.clip((heights * np.exp(-squares / (2 * 6.0**2))).sum(-1), 0, 255).astype(np.uint8)
     positions = np.zeros((4, 3))
-    positions[:, :dimension] = centres_mm[:4] @ linear.T + shift_mm
+    positions[:, :dimension] = laid_mm @ linear.T + shift_mm
     grid = Grid(np.full(3, SPACING_MM), np.array([origin, origin, origin if dimension == 3 else 0.0]), dimension)
     return frame_image(voxels if dimension == 3 else voxels[None], grid), positions
 
@@ -54,6 +60,19 @@ def test_landmarks_follow_a_known_affine_map_within_a_voxel(dimension):
     assert np.linalg.norm(expected - landmarks, axis=1).mean() > 1.5 * SPACING_MM
     found = carried(atlas, landmarks, target, QUICK)
     assert np.linalg.norm(found - expected, axis=1).max() < SPACING_MM
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_landmarks_follow_a_wave_that_no_affine_map_can(dimension):
+    linear, shift_mm = np.diag([1.05, 0.97, 1.02]), np.array([4.0, -3.0, 2.0])
+    atlas, landmarks = scene(dimension)
+    target, expected = scene(dimension, linear, shift_mm, wave_mm=8.0)
+    laid = affine_map(atlas, target)
+    stiff = [laid.TransformPoint(place) for place in landmarks[:, :dimension].tolist()]
+    found = carried(atlas, landmarks, target, AtlasInference(control_points_mm=15.0, iterations=30))
+    stiff_mm = np.linalg.norm(stiff - expected[:, :dimension], axis=1)
+    assert stiff_mm.mean() > 2.0
+    assert np.linalg.norm(found - expected, axis=1).mean() < 0.5 * stiff_mm.mean()
 
 
 def test_a_landmark_the_atlas_lacks_is_not_carried():
@@ -102,7 +121,8 @@ def test_a_bundle_of_atlases_finds_the_blobs(trained, dimension):
         errors.append(np.linalg.norm([mark.position_ras for mark in found] - truth.to_array(LABELS), axis=1))
         assert all(np.trace(mark.covariance_ras) > 0 for mark in found)
         assert all(mark.presence > 0.5 for mark in found)
-    assert np.mean(errors) < 1.0
+    # The median of the atlases as they are, registered to nothing, errs by 0.75 mm in pictures and 2.5 mm in volumes.
+    assert np.mean(errors) < 0.5
 
 
 def test_the_fusion_is_the_median_and_the_spread_of_what_each_atlas_says(trained, monkeypatch):

@@ -79,8 +79,10 @@ def _presets(short: Mapping[str, Mapping[str, Any]], paper: Mapping[str, Any]) -
     return {**own, "paper": paper}
 
 
+# The paper's has a level more than its Loc-Net [Ma 2020, footnote 2].
+_PUBLISHED_UNET = {**LOCNET.presets["paper"], "network": {"widths": [16, 32, 64, 128, 256]}}
 HEATMAP_UNET = TrainingMethod(
-    _presets({"network": {"sigma": 1.5, "is_normalised": True}}, {**LOCNET.presets["paper"], "network": {}}),
+    _presets({"network": {"sigma": 1.5, "is_normalised": True}}, _PUBLISHED_UNET),
     HeatmapUNetTraining,
     HeatmapUNetSettings,
     HeatmapInference,
