@@ -170,9 +170,9 @@ CLAIMS = (
         ),
         pairs=(("centre of mass, as published", "heatmap"),),
         compared=(("centre of mass, softmax", "heatmap"),),
-        reason="A mean over all voxels is drawn to the middle of the image until every one of them far from the landmark "
-        "is silent: 1,100 steps are too few for that, where the paper makes 83,500. Told where the landmark is by a "
-        "cross-entropy beside, the same network errs by less than half of what the heatmaps do.",
+        reason="A mean over all voxels is drawn to the middle of the image until every one of them far from the "
+        "landmark is silent: 1,100 steps are too few for that, where the paper makes 83,500. Told where the landmark is "
+        "by a cross-entropy beside, the same network errs by less than half of what the heatmaps do.",
     ),
     Claim(
         name="heads",
