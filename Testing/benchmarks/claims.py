@@ -139,7 +139,7 @@ CLAIMS = (
         title="Multi-scale Loc-Net: end to end with noise, end to end, multi-step",
         says="Trained in several steps it errs by 3.72 mm, end to end by 3.61 mm, and with noise before the last scale "
         "by 2.81 mm [Ma 2020, Table 1].",
-        here="In several steps, the scales learn one after the other, each by as many as all of them make end to end; "
+        here="In several steps, the scales learn one after the other, each by as many steps as all of them make end to end; "
         "without noise, one pass is made. The training with noise is also measured with one pass.",
         dataset="brain",
         variants=(
@@ -153,9 +153,10 @@ CLAIMS = (
             ("end to end + noise", "multi-step"),
             ("end to end", "multi-step"),
         ),
-        reason="All three err by 1.2 mm, little for voxels of 2 mm and a truth that no human placed. Every scale of ours "
-        "is also told by a cross-entropy where the landmark is, so that the coarse ones learn well without the fine ones' "
-        "help, and a last scale of 2 mm, where the paper's has 0.5 mm, leaves little for noise to teach.",
+        reason="All three err by 1.2 mm, little for voxels of 2 mm and a truth that no human placed. Every scale of "
+        "ours is also told by a cross-entropy where the landmark is, so that the coarse ones learn well "
+        "without the fine ones' help, and a last scale of 2 mm, where the paper's has 0.5 mm, leaves little "
+        "for noise to teach.",
     ),
     Claim(
         name="centre-of-mass",
