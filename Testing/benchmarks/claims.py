@@ -139,8 +139,8 @@ CLAIMS = (
         title="Multi-scale Loc-Net: end to end with noise, end to end, multi-step",
         says="Trained in several steps it errs by 3.72 mm, end to end by 3.61 mm, and with noise before the last scale "
         "by 2.81 mm [Ma 2020, Table 1].",
-        here="In several steps, the scales learn one after the other, each by as many steps as all of them make end to end; "
-        "without noise, one pass is made. The training with noise is also measured with one pass.",
+        here="In several steps, the scales learn one after the other, each by as many steps as all of them make end to "
+        "end; without noise, one pass is made. The training with noise is also measured with one pass.",
         dataset="brain",
         variants=(
             Variant("end to end + noise", "multiscale-locnet"),
