@@ -21,7 +21,7 @@ class PairFinding:
 
     Attributes:
         first, second: their names.
-        is_claimed: whether the first errs less according to the paper; else no paper says anything of them.
+        is_claimed: whether the first errs less according to the paper; else no paper claims it.
         differences_mm: by fold, how much smaller the first one's mean error is.
         median_mm: of the same, over the cases of all folds.
         p_holm: of Wilcoxon's signed-rank test over these cases, corrected for the pairs of the claim [Holm 1979].

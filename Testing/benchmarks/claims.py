@@ -67,7 +67,7 @@ class Claim:
         dataset: by name.
         variants: those that are compared.
         pairs: names of variants, the one that errs less according to the paper first.
-        compared: more pairs, of which no paper says anything.
+        compared: more pairs, in which no paper claims that the first errs less.
         reason: the likeliest one if it does not hold here, a sentence by hand, once that is known.
     """
 

@@ -69,7 +69,7 @@ def _found_of(claim: Claim, results: Mapping[Key, TrainingResult], errors: Mappi
     is_explained = claim.reason and not all(one.errs_less for one in claimed)
     said = f"{verdict(found)} Likeliest reason: {claim.reason}" if is_explained else verdict(found)
     others = [
-        "Pairs of which no paper says anything:",
+        "Pairs in which no paper claims that the first errs less:",
         markdown_table(COMPARED_HEADINGS, [_pair_row(one, "errs less", "errs more") for one in compared]),
     ]
     rows = [_pair_row(one, "as claimed", "the other way round") for one in claimed]

@@ -153,10 +153,11 @@ def record(plan: Plan, results: Path = RESULTS) -> TrainingResult | None:
         message = f"{len(report['failed'])} cases failed, the first one: {report['failed'][0]['message']}"
         raise LandmarkDetectionError(message)
     overall = report["overall"]
+    trainings = _progress(plan)
     result = TrainingResult(
         *plan.key,
-        minutes=round(sum(training.minutes for training in _progress(plan)), 1),
-        steps=sum(training.step for training in _progress(plan)),
+        minutes=round(sum(training.minutes for training in trainings), 1),
+        steps=sum(training.step for training in trainings),
         cores=torch.get_num_threads(),
         cases=report["cases"],
         points=overall["points"],

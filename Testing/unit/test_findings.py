@@ -195,7 +195,7 @@ class TestPage:
         claim = dataclasses.replace(STAGES, compared=(("first", "both"),))
         ten_times = {name: [fold * 5 for fold in folds] for name, folds in BETTER.items()}
         results, errors = rows_of(claim, ten_times)
-        claimed, _, compared = page([claim], list(results.values()), errors).partition("Pairs of which no paper says")
+        claimed, _, compared = page([claim], list(results.values()), errors).partition("Pairs in which no paper claims")
         assert "| both | first | +0.35" in claimed
         assert "| as claimed |\n" in claimed
         assert "| first | both | −0.35" in compared
